@@ -1,0 +1,1 @@
+"""The command line: an ordinary HTTP caller of the API."""

@@ -1,0 +1,1 @@
+"""What two processes must agree on; imports nothing else of ours."""
