@@ -126,7 +126,8 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "InsufficientAccountPermissions": (
         403,
-        "The account being accessed does not have sufficient permissions to execute this operation.",
+        "The account being accessed does not have sufficient permissions to execute this "
+        "operation.",
     ),
     "AccountIsDisabled": (403, "The specified account is disabled."),
     # 404

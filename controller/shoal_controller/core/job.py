@@ -144,7 +144,8 @@ class Drained:
 
 JobEvent = Disable | Enable | Terminate | Delete | Drained
 
-_LIVE: Final = (JobState.ACTIVE, JobState.DISABLING, JobState.DISABLED, JobState.ENABLING)
+LIVE: Final = (JobState.ACTIVE, JobState.DISABLING, JobState.DISABLED, JobState.ENABLING)
+"""The states of a job that has neither ended nor begun to."""
 
 MOVES: Final[Mapping[tuple[JobState, type[JobEvent]], JobState]] = {
     (JobState.ACTIVE, Disable): JobState.DISABLING,
@@ -152,11 +153,11 @@ MOVES: Final[Mapping[tuple[JobState, type[JobEvent]], JobState]] = {
     (JobState.DISABLED, Disable): JobState.DISABLING,
     (JobState.DISABLING, Drained): JobState.DISABLED,
     (JobState.DISABLED, Enable): JobState.ACTIVE,  # `enabling` is over within the same operation
-    **{(state, Terminate): JobState.TERMINATING for state in _LIVE},
+    **{(state, Terminate): JobState.TERMINATING for state in LIVE},
     (JobState.TERMINATING, Drained): JobState.COMPLETED,
     **{
         (state, Delete): JobState.DELETING
-        for state in (*_LIVE, JobState.TERMINATING, JobState.COMPLETED)
+        for state in (*LIVE, JobState.TERMINATING, JobState.COMPLETED)
     },
 }
 """Every legal move; a pair that is absent cannot happen."""

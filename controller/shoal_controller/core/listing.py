@@ -1,0 +1,31 @@
+"""Lists: what a caller asks for, and one page of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which page of a list.
+
+    limit  at most so many items
+    after  the keyset: serials greater than this one (0: from the start)
+    where  a parsed $filter, or None
+    """
+
+    limit: int = 1000
+    after: int = 0
+    where: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """One page. `next_after`: the keyset of the next page, None when this was the last."""
+
+    items: Sequence[T]
+    next_after: int | None = None

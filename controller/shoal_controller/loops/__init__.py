@@ -1,0 +1,1 @@
+"""What happens without being asked: rounds that read intent from the store and carry it out."""

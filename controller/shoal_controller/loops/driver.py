@@ -1,0 +1,53 @@
+"""Runs a loop's round when it is woken, or when its period ends; one round at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shoal_controller.core.errors import Unavailable
+from shoal_controller.operations.context import Context
+
+log = logging.getLogger(__name__)
+
+FAILURE_PAUSE_S: Final = 1.0
+"""After a round that failed; what it left undone is found again, as intent is in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One thing that happens without being asked.
+
+    name      the wake that starts a round at once
+    period_s  a round is run at least so often
+    round     does what there is to do, and returns whether more is left
+    """
+
+    name: str
+    period_s: float
+    round: Callable[[Context], Awaitable[bool]]
+
+
+async def run(ctx: Context, loop: Loop) -> None:
+    """Run rounds for ever."""
+    event = ctx.wakes.event(loop.name)
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(loop.period_s):
+                await event.wait()
+        event.clear()
+        try:
+            if await loop.round(ctx):
+                event.set()
+        except Unavailable as err:
+            log.warning("%s: %s; trying again", loop.name, err)
+            await asyncio.sleep(FAILURE_PAUSE_S)
+            event.set()
+        except Exception:
+            log.exception("%s failed; trying again", loop.name)
+            await asyncio.sleep(FAILURE_PAUSE_S)
+            event.set()

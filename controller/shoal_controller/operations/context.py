@@ -1,0 +1,147 @@
+"""What an operation works with, and the one way to change state: `settle`.
+
+The order is always: commit, then the index, then messages to nodes, then loops that have something
+to do. Nobody hears of a change before it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from shoal_controller.clock import Clock
+from shoal_controller.core.account import Account
+from shoal_controller.core.index import Index, JobPut, NodePut, PoolPut, Standing, TaskMoved
+from shoal_controller.core.scheduler import Limits
+from shoal_controller.core.task import TaskResult, TaskState
+from shoal_controller.store import jobs, nodes, pools, tasks
+from shoal_controller.store.database import Database, Tx
+from shoal_protocol.messages import FileReply, FileRequest, Message
+
+T = TypeVar("T")
+
+SCHEDULING: Final = "scheduling"
+POOLS: Final = "pools"
+JOBS: Final = "jobs"
+
+
+class Links(Protocol):
+    """Live connections to agents, by the serial of their node."""
+
+    def send(self, node_serial: int, message: Message) -> None:
+        """Queue a message; a reliable one waits for the agent if it is away."""
+        ...
+
+    async def request(self, node_serial: int, request: FileRequest) -> FileReply:
+        """Ask and wait; raise Unavailable when the agent is away or silent."""
+        ...
+
+    def forget(self, node_serial: int) -> None:
+        """The node is no more: close its link and drop what was queued for it."""
+        ...
+
+
+@dataclass(slots=True)
+class Wakes:
+    """One event per loop: set when it has something to do."""
+
+    events: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+
+    def event(self, name: str) -> asyncio.Event:
+        return self.events.setdefault(name, asyncio.Event())
+
+    def wake(self, name: str) -> None:
+        self.event(name).set()
+
+
+class Context:
+    """One account at work: its store, its index and the ways out of it."""
+
+    def __init__(
+        self,
+        account: Account,
+        path: Path,
+        clock: Clock,
+        links: Links,
+        *,
+        public_url: str = "",
+        limits: Limits | None = None,
+        commit_inline: bool = False,
+    ) -> None:
+        """Open the account's store and build its index.
+
+        path        the SQLite file
+        public_url  of this controller's API, without a trailing slash: what tasks are told
+        """
+        self.account = account
+        self.clock = clock
+        self.links = links
+        self.public_url = public_url
+        self.limits = limits or Limits()
+        self.wakes = Wakes()
+        self.index = Index()
+        self.store = Database(path, self._committed, commit_inline=commit_inline)
+        build_index(self.index, self.store, clock.monotonic())
+        for loop in (SCHEDULING, POOLS, JOBS):
+            self.wakes.wake(loop)
+
+    async def settle(self, decide: Callable[[Tx], T]) -> T:
+        """Run `decide` in the next group commit and return what it returned once all has followed.
+
+        Raises what `decide` raised (nothing is kept then), or Unavailable when the disk refuses.
+        """
+        return await self.store.write(decide)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    def _committed(self, tx: Tx) -> None:
+        now_s = self.clock.monotonic()
+        for change in tx.changes:
+            self.index.apply(change, now_s)
+        for node_serial, message in tx.messages:
+            self.links.send(node_serial, message)
+        for loop in tx.wakes:
+            self.wakes.wake(loop)
+
+
+def build_index(index: Index, store: Database, now_s: float) -> None:
+    """Fill an empty index from the store, by the same `apply` that maintains it."""
+    for row in store.read_now(pools.ALL):
+        index.apply(PoolPut(pools.pool(row)), now_s)
+    for row in store.read_now(nodes.ALL):
+        index.apply(NodePut(nodes.node(row)), now_s)
+    for row in store.read_now(jobs.ALL):
+        index.apply(JobPut(jobs.job(row)), now_s)
+    for row in store.read_now(tasks.COUNTS):
+        _count(index, row["job_serial"], row["state"], row["result"], row["tasks"], row["slots"])
+    for row in store.read_now(tasks.PLACED):
+        standing = tasks.standing(row)
+        node = index.node_by_id.get(row["node_id"].lower())
+        index.apply(
+            TaskMoved(
+                row["serial"],
+                row["job_serial"],
+                row["slots"],
+                row["attempt"],
+                None,
+                standing._replace(is_placed=False),
+                standing,
+                node=None if node is None else node.serial,
+            ),
+            now_s,
+        )
+    for job in index.jobs.values():
+        job.has_more = True
+
+
+def _count(
+    index: Index, job_serial: int, state: str, result: str | None, count: int, slots: int
+) -> None:
+    job = index.jobs[job_serial]
+    standing = Standing(TaskState(state), TaskResult(result) if result else None, False)
+    job.tasks.add(standing, count)
+    job.slots.add(standing, slots)

@@ -1,0 +1,178 @@
+"""Nodes: read, reboot, open and close to new tasks, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shoal_controller.core import node as rules
+from shoal_controller.core.errors import Refused
+from shoal_controller.core.index import NodePut
+from shoal_controller.core.listing import Listing, ListQuery
+from shoal_controller.core.node import Node, NodeState
+from shoal_controller.core.pool import DeallocationOption
+from shoal_controller.core.task import Lost, Requeued, Task, TaskState, Terminated
+from shoal_controller.operations import runs
+from shoal_controller.operations.context import POOLS, SCHEDULING, Context
+from shoal_controller.store import nodes, pages, pools, tasks
+from shoal_controller.store.database import Tx
+from shoal_protocol.messages import RebootNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as users see it.
+
+    recent  its latest tasks, newest last, each with the id of its job
+    """
+
+    node: Node
+    state: NodeState
+    state_at: datetime
+    running_count: int
+    running_slots: int
+    recent: Sequence[tuple[str, Task]]
+
+
+async def list_nodes(ctx: Context, pool_id: str, query: ListQuery) -> Listing[NodeView]:
+    """Return a page of a pool's nodes, oldest first."""
+    await _check_pool(ctx, pool_id)
+    rows, next_after = await pages.page(ctx.store, "nodes", "pool_id = ?", (pool_id,), query)
+    return Listing([await _view(ctx, nodes.node(row)) for row in rows], next_after)
+
+
+async def get_node(ctx: Context, pool_id: str, node_id: str) -> NodeView:
+    """Return a node of a pool."""
+    rows = await ctx.store.read(nodes.GET, (node_id, pool_id))
+    if not rows:
+        await _check_pool(ctx, pool_id)
+        raise Refused("NodeNotFound")
+    return await _view(ctx, nodes.node(rows[0]))
+
+
+async def reboot_node(ctx: Context, pool_id: str, node_id: str, option: DeallocationOption) -> None:
+    """Restart a node, once its tasks are dealt with as `option` says."""
+    now = ctx.clock.now()
+
+    def decide(tx: Tx) -> None:
+        node = find_node(tx, pool_id, node_id)
+        rules.check_rebootable(node)
+        put(tx, replace(node, pending=option))
+        clear(ctx, tx, node, option, now)
+
+    await ctx.settle(decide)
+    await finish_pending(ctx, node_id)
+
+
+async def disable_scheduling(
+    ctx: Context, pool_id: str, node_id: str, option: DeallocationOption
+) -> None:
+    """Close a node to new tasks; its running ones are treated as `option` says."""
+    now = ctx.clock.now()
+
+    def decide(tx: Tx) -> None:
+        node = rules.disable_scheduling(find_node(tx, pool_id, node_id))
+        put(tx, node)
+        clear(ctx, tx, node, option, now)
+
+    await ctx.settle(decide)
+
+
+async def enable_scheduling(ctx: Context, pool_id: str, node_id: str) -> None:
+    """Open a node to new tasks again."""
+
+    def decide(tx: Tx) -> None:
+        put(tx, rules.enable_scheduling(find_node(tx, pool_id, node_id)))
+
+    await ctx.settle(decide)
+
+
+# --- used by operations and loops -----------------------------------------------------------------
+
+
+def find_node(tx: Tx, pool_id: str, node_id: str) -> Node:
+    """Return a node within a write, or raise Refused naming what is absent."""
+    node = nodes.get(tx, pool_id, node_id)
+    if node is None:
+        raise Refused("NodeNotFound" if pools.get(tx, pool_id) else "PoolNotFound")
+    return node
+
+
+def put(tx: Tx, node: Node) -> None:
+    """Store a changed node and tell the index and the loops."""
+    nodes.update(tx, node)
+    tx.changes.append(NodePut(node))
+    tx.wakes |= {POOLS, SCHEDULING}
+
+
+def clear(ctx: Context, tx: Tx, node: Node, option: DeallocationOption, now: datetime) -> None:
+    """Take from a node what `option` takes from it; what it only holds in queue goes always."""
+    for task in tasks.placed_on(tx, node.id):
+        if task.state == TaskState.ACTIVE or option == DeallocationOption.REQUEUE:
+            runs.withdraw(ctx, tx, task, Requeued(), now)
+        elif option == DeallocationOption.TERMINATE:
+            runs.withdraw(ctx, tx, task, Terminated(), now)
+
+
+def lose(ctx: Context, tx: Tx, node: Node, now: datetime) -> None:
+    """Everything the node held is lost: its tasks run again elsewhere."""
+    for task in tasks.placed_on(tx, node.id):
+        runs.withdraw(ctx, tx, task, Lost(), now, is_node_gone=True)
+
+
+async def finish_pending(ctx: Context, node_id: str) -> None:
+    """Restart a node whose reboot waited for its tasks, when none is left."""
+    now = ctx.clock.now()
+
+    def decide(tx: Tx) -> None:
+        node = nodes.by_id(tx, node_id)
+        if node is None or node.pending is None or node.state == NodeState.LEAVING_POOL:
+            return
+        if is_drained(tx, node, now):
+            rebooting = rules.moved(replace(node, pending=None), NodeState.REBOOTING, now)
+            put(tx, rebooting)
+            tx.messages.append((node.serial, RebootNode(node.boot_id)))
+
+    await ctx.settle(decide)
+
+
+def is_drained(tx: Tx, node: Node, now: datetime) -> bool:
+    """Return whether nothing keeps a node with a pending reboot or removal."""
+    if tasks.placed_on(tx, node.id):
+        return False
+    if node.pending != DeallocationOption.RETAINED_DATA:
+        return True
+    return not any(
+        constraints.retention_time is None or task.ended_at + constraints.retention_time > now
+        for task in tasks.ended_on(tx, node.id)
+        if task.ended_at is not None
+        for constraints in (task.definition.constraints,)
+    )
+
+
+async def _check_pool(ctx: Context, pool_id: str) -> None:
+    if not await ctx.store.read(pools.GET, (pool_id,)):
+        raise Refused("PoolNotFound")
+
+
+async def _view(ctx: Context, node: Node) -> NodeView:
+    view = ctx.index.nodes.get(node.serial)
+    running = 0 if view is None else view.running_count
+    recent: list[tuple[str, Task]] = []
+    if view is not None and view.recent:
+        marks = ",".join("?" * len(view.recent))
+        rows = await ctx.store.read(tasks.RECENT_OF_NODE.format(marks), list(view.recent))
+        by_serial = {row["serial"]: tasks.task(row) for row in rows}
+        for serial in view.recent:
+            task = by_serial.get(serial)
+            if task is None:
+                continue
+            job_view = ctx.index.jobs.get(task.job_serial)
+            if job_view is not None:
+                recent.append((job_view.id, task))
+    changed = [task.state_at for _, task in recent]
+    state = rules.shown_state(node, running)
+    state_at = max([node.state_at, *changed]) if node.state == NodeState.IDLE else node.state_at
+    slots = 0 if view is None else view.running_slots
+    return NodeView(node, state, state_at, running, slots, recent)

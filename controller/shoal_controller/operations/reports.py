@@ -1,0 +1,392 @@
+"""What agents tell: joins, hellos, and the fate of runs. Repeats and late messages are harmless.
+
+All messages of a frame are one write: it is committed as a whole, and only then acknowledged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from shoal_controller.core.errors import Refused
+from shoal_controller.core.index import RunView, Standing, TaskMoved
+from shoal_controller.core.job import JobState, TaskFailureMode, Terminate, TerminateReason
+from shoal_controller.core.node import Node, NodeState, StartTaskInfo, moved
+from shoal_controller.core.task import (
+    Ended,
+    Lost,
+    Returned,
+    Started,
+    Task,
+    TaskResult,
+    TaskState,
+    advance,
+)
+from shoal_controller.operations import nodes as node_operations
+from shoal_controller.operations import runs
+from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context
+from shoal_controller.operations.jobs import move_job
+from shoal_controller.operations.placements import task_spec
+from shoal_controller.store import jobs, nodes, pools, tasks
+from shoal_controller.store.columns import ticks
+from shoal_controller.store.database import Tx
+from shoal_protocol.codec import Entry
+from shoal_protocol.messages import (
+    Hello,
+    KillTask,
+    Message,
+    NodeReport,
+    RebootNode,
+    RunEnded,
+    RunGone,
+    RunLost,
+    RunReturned,
+    RunStarted,
+    RunTask,
+    StartTaskReport,
+)
+from shoal_protocol.specs import NodeConfig, RunId
+
+_PLACED: Final = Standing(TaskState.ACTIVE, None, True)
+_RUNNING: Final = Standing(TaskState.RUNNING, None, True)
+_SUCCEEDED: Final = Standing(TaskState.COMPLETED, TaskResult.SUCCESS, False)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a frame adds to its node's counters: one write for the frame."""
+
+    run: int = 0
+    succeeded: int = 0
+
+
+# --- joining --------------------------------------------------------------------------------------
+
+
+async def join_node(ctx: Context, node_id: str, token: str, key: str) -> str:
+    """Exchange a one-time join token for a node key and return the key.
+
+    key   a fresh one, made by the caller. A repeat with the same token, after an answer was lost,
+          replaces the key, until the node's first link with a key uses the token up.
+    Raises Refused("AuthenticationFailed") without saying what was wrong.
+    """
+
+    def decide(tx: Tx) -> str:
+        node = nodes.by_id(tx, node_id)
+        expected = b"" if node is None else node.join_token_hash
+        if not hmac.compare_digest(hash_secret(token), expected or b"\0") or node is None:
+            raise Refused("AuthenticationFailed")
+        nodes.update(tx, replace(node, key_hash=hash_secret(key)))
+        return key
+
+    return await ctx.settle(decide)
+
+
+async def find_node_by_key(ctx: Context, key: str) -> Node:
+    """Return the node whose agent holds `key`, or raise Refused."""
+    rows = await ctx.store.read(nodes.BY_KEY, (hash_secret(key),))
+    if not rows:
+        raise Refused("AuthenticationFailed")
+    return nodes.node(rows[0])
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return what is stored of a random secret: its hash tells nothing of it."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+# --- connecting -----------------------------------------------------------------------------------
+
+
+async def agent_hello(
+    ctx: Context, node_serial: int, hello: Hello, unacked: Collection[Message]
+) -> NodeConfig:
+    """Compare what the agent holds with what was assigned, and return the node's configuration.
+
+    unacked   messages that the link repeats anyway
+    What was assigned and the agent lacks is sent again, or lost if the node was rebooted; what the
+    agent holds and was superseded is killed.
+    """
+    now = ctx.clock.now()
+    held = {held.run: held for held in hello.runs}
+    repeated = {message.run for message in unacked if isinstance(message, RunTask)}
+
+    def decide(tx: Tx) -> NodeConfig:
+        node = nodes.by_serial(tx, node_serial)
+        if node is None:
+            raise Refused("AuthenticationFailed")
+        is_new_boot = node.boot_id != hello.boot_id
+        node = _booted(tx, node, hello, now) if is_new_boot else _back(node, now)
+        if not is_new_boot and node.state == NodeState.REBOOTING:
+            tx.messages.append((node.serial, RebootNode(hello.boot_id)))
+        if node.join_token_hash:
+            node = replace(node, join_token_hash=b"")
+        node_operations.put(tx, node)
+        assigned = {task.run: task for task in tasks.placed_on(tx, node.id)}
+        for run in held.keys() - assigned.keys():
+            tx.messages.append((node.serial, KillTask(run)))
+        for run, task in assigned.items():
+            if run in held or run in repeated:
+                continue
+            if is_new_boot:
+                runs.withdraw(ctx, tx, task, Lost(), now, is_node_gone=True)
+            else:
+                _send_again(tx, node, task)
+        return _config(ctx, tx, node)
+
+    config = await ctx.settle(decide)
+    view = ctx.index.nodes.get(node_serial)
+    if view is not None:
+        for run in [run for run in view.dying if run not in held]:
+            ctx.index.run_gone(node_serial, run)
+        for run, what in held.items():
+            current = view.runs.get(run.serial)
+            if current is None or current.attempt != run.attempt:
+                ctx.index.run_held(node_serial, run, what.slots)
+        view.is_connected = True
+        view.heard_s = ctx.clock.monotonic()
+        ctx.wakes.wake(SCHEDULING)
+    return config
+
+
+def agent_disconnected(ctx: Context, node_serial: int) -> None:
+    """The link is down: nothing more is placed on the node until it is back."""
+    view = ctx.index.nodes.get(node_serial)
+    if view is not None:
+        view.is_connected = False
+
+
+def agent_heard(ctx: Context, node_serial: int) -> None:
+    """Something arrived from the agent: the node is alive."""
+    view = ctx.index.nodes.get(node_serial)
+    if view is not None:
+        view.heard_s = ctx.clock.monotonic()
+
+
+def _booted(tx: Tx, node: Node, hello: Hello, now: datetime) -> Node:
+    pool = pools.get(tx, node.pool_id)
+    state = node.state if node.state == NodeState.LEAVING_POOL else NodeState.STARTING
+    return replace(
+        moved(node, state, now),
+        boot_id=hello.boot_id,
+        booted_at=hello.booted_at,
+        ip_address=hello.ip_address,
+        agent_version=hello.agent_version,
+        agent_updated_at=now,
+        start_task=None if pool is None else pool.definition.start_task,
+        start_task_info=None,
+        pending=node.pending if state == NodeState.LEAVING_POOL else None,
+        errors=(),
+    )
+
+
+def _back(node: Node, now: datetime) -> Node:
+    """Return a node of the same boot whose agent is back, as it was before it fell silent."""
+    if node.state not in (NodeState.UNKNOWN, NodeState.UNUSABLE) or node.errors:
+        return node
+    start, info = node.start_task, node.start_task_info
+    if start is None or not start.wait_for_success:
+        return moved(node, NodeState.IDLE, now)
+    if info is None:
+        return moved(node, NodeState.STARTING, now)
+    if info.is_running or info.exit is None:
+        return moved(node, NodeState.WAITING_FOR_START_TASK, now)
+    is_good = info.exit.failure is None
+    return moved(node, NodeState.IDLE if is_good else NodeState.START_TASK_FAILED, now)
+
+
+def _send_again(tx: Tx, node: Node, task: Task) -> None:
+    job = jobs.by_serial(tx, task.job_serial)
+    if job is not None:
+        spec = task_spec(job.id, job.definition, task.id, task.definition, task.retry_count)
+        tx.messages.append((node.serial, RunTask(task.run, spec)))
+
+
+def _config(ctx: Context, tx: Tx, node: Node) -> NodeConfig:
+    pool = pools.get(tx, node.pool_id)
+    return NodeConfig(
+        account_name=ctx.account.name,
+        account_url=ctx.public_url + "/",
+        pool_id=node.pool_id,
+        node_id=node.id,
+        is_dedicated=node.is_dedicated,
+        slots=node.slots,
+        start_task=node.start_task,
+        users=() if pool is None else pool.definition.user_accounts,
+    )
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+async def agent_entries(ctx: Context, node_serial: int, entries: Sequence[Entry]) -> None:
+    """Commit what the messages of a frame say; the caller acknowledges them afterwards.
+
+    A message that speaks of a run that is not the task's current one changes nothing.
+    """
+    now = ctx.clock.now()
+    gone = [entry.message.run for entry in entries if isinstance(entry.message, RunGone)]
+    await ctx.settle(lambda tx: _take(ctx, tx, node_serial, entries, now))
+    for run in gone:
+        ctx.index.run_gone(node_serial, run)
+    if gone:
+        ctx.wakes.wake(SCHEDULING)
+        ctx.wakes.wake(POOLS)
+
+
+def _take(ctx: Context, tx: Tx, node_serial: int, entries: Sequence[Entry], now: datetime) -> None:
+    tally = _Tally()
+    view = ctx.index.nodes.get(node_serial)
+    held = {} if view is None else view.runs
+    for entry in entries:
+        match entry.message:
+            case RunStarted(run, at):
+                known = held.get(run.serial)
+                if known is not None and tasks.start(tx, run, ticks(at)):
+                    tx.changes.append(_change(known, node_serial, _PLACED, _RUNNING))
+            case RunEnded(run, exit_info):
+                known = held.get(run.serial)
+                is_plain = exit_info.failure is None and exit_info.started_at is not None
+                if known is not None and known.attempt == run.attempt and is_plain:
+                    _succeed(tx, known, node_serial, run, entry.message, tally)
+                else:
+                    _end(ctx, tx, run, entry.message, tally, now)
+            case RunReturned(run):
+                _change_run(ctx, tx, run, Returned(), now)
+            case RunLost(run):
+                _change_run(ctx, tx, run, Lost(), now)
+            case StartTaskReport():
+                _start_task(tx, node_serial, entry.message, now)
+            case NodeReport():
+                _node_report(ctx, tx, node_serial, entry.message, now)
+            case _:
+                pass
+    if tally.run:
+        nodes.count_tasks(tx, node_serial, tally.run, tally.succeeded)
+        tx.wakes |= {SCHEDULING, JOBS, POOLS}
+
+
+def _change(
+    run: RunView,
+    node_serial: int,
+    before: Standing,
+    after: Standing,
+    run_s: float | None = None,
+) -> TaskMoved:
+    return TaskMoved(
+        run.serial,
+        run.job_serial,
+        run.slots,
+        run.attempt,
+        None,
+        before,
+        after,
+        node=node_serial,
+        run_s=run_s,
+    )
+
+
+def _succeed(
+    tx: Tx,
+    known: RunView,
+    node_serial: int,
+    run: RunId,
+    message: RunEnded,
+    tally: _Tally,
+) -> None:
+    """The way of most runs: exit code 0, two small statements, no record made."""
+    ended = message.exit
+    assert ended.started_at is not None
+    # Not from the index: an earlier write of the same group may have started it just now.
+    state = tasks.placed_state(tx, run)
+    if state is None or not tasks.succeed(tx, run, ticks(ended.started_at), ticks(ended.ended_at)):
+        return
+    before = Standing(state, None, True)
+    run_s = (ended.ended_at - ended.started_at).total_seconds()
+    tx.changes.append(_change(known, node_serial, before, _SUCCEEDED, run_s))
+    tally.run += 1
+    tally.succeeded += 1
+
+
+def _end(ctx: Context, tx: Tx, run: RunId, message: RunEnded, tally: _Tally, now: datetime) -> None:
+    task = _current(tx, run)
+    if task is None:
+        return
+    constraints = task.definition.constraints
+    after = advance(task, Ended(message.exit, constraints.max_task_retry_count or 0), now)
+    tasks.update(tx, after)
+    started = message.exit.started_at or task.started_at
+    run_s = None if started is None else (message.exit.ended_at - started).total_seconds()
+    tx.changes.append(runs.moved(ctx, task, after, run_s=run_s))
+    tally.run += 1
+    tally.succeeded += message.exit.failure is None
+    if after.result == TaskResult.FAILURE:
+        _task_failed(tx, task, now)
+
+
+def _task_failed(tx: Tx, task: Task, now: datetime) -> None:
+    """Without exit conditions a failure's built-in action is to end the job (semantics 6.8)."""
+    job = jobs.by_serial(tx, task.job_serial)
+    if (
+        job is not None
+        and job.state == JobState.ACTIVE
+        and job.definition.on_task_failure == TaskFailureMode.PERFORM_EXIT_OPTIONS_JOB_ACTION
+    ):
+        move_job(tx, job, Terminate(TerminateReason.TASK_FAILED), now)
+
+
+def _change_run(
+    ctx: Context, tx: Tx, run: RunId, event: Returned | Lost | Started, now: datetime
+) -> None:
+    task = _current(tx, run)
+    if task is None:
+        return
+    after = advance(task, event, now)
+    tasks.update(tx, after)
+    tx.changes.append(runs.moved(ctx, task, after))
+    tx.wakes |= {SCHEDULING, JOBS, POOLS}
+
+
+def _current(tx: Tx, run: RunId) -> Task | None:
+    """Return the task whose current run this is, or None when it has been superseded."""
+    task = tasks.by_serial(tx, run.serial)
+    return task if task is not None and task.is_placed and task.attempt == run.attempt else None
+
+
+def _start_task(tx: Tx, node_serial: int, report: StartTaskReport, now: datetime) -> None:
+    node = nodes.by_serial(tx, node_serial)
+    if node is None or node.boot_id != report.boot_id:
+        return
+    info = StartTaskInfo(
+        report.running, report.started_at, report.retry_count, report.last_retry_at, report.exit
+    )
+    after = replace(node, start_task_info=info)
+    waits = node.start_task is not None and node.start_task.wait_for_success
+    if waits and node.state in (NodeState.STARTING, NodeState.WAITING_FOR_START_TASK):
+        is_failed = report.final and report.exit is not None and report.exit.failure is not None
+        state = NodeState.START_TASK_FAILED if is_failed else NodeState.WAITING_FOR_START_TASK
+        after = moved(after, state, now)
+    node_operations.put(tx, after)
+
+
+def _node_report(ctx: Context, tx: Tx, node_serial: int, report: NodeReport, now: datetime) -> None:
+    node = nodes.by_serial(tx, node_serial)
+    if node is None or node.boot_id != report.boot_id:
+        return
+    after = replace(node, errors=report.errors)
+    preparing = (
+        NodeState.STARTING,
+        NodeState.WAITING_FOR_START_TASK,
+        NodeState.UNUSABLE,
+        NodeState.UNKNOWN,
+    )
+    if report.errors and node.state != NodeState.LEAVING_POOL:
+        after = moved(after, NodeState.UNUSABLE, now)
+        node_operations.lose(ctx, tx, node, now)
+    elif report.ready and node.state in preparing:
+        after = moved(after, NodeState.IDLE, now)
+    node_operations.put(tx, after)

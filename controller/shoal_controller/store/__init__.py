@@ -1,0 +1,1 @@
+"""SQLite and only SQLite: rows to records and named queries; no rules."""

@@ -1,0 +1,43 @@
+"""Between the values of records and those of columns: times, durations and nested values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+encode = msgspec.json.Encoder().encode
+"""A nested value as JSON bytes; msgspec knows dataclasses, times and enums."""
+
+
+def decoder(shape: Any) -> Any:
+    """Return a function from JSON bytes to a value of `shape`."""
+    return msgspec.json.Decoder(shape, strict=False).decode
+
+
+def ticks(at: datetime) -> int:
+    """Return microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def ticks_or_none(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def time(value: int) -> datetime:
+    """Return the time of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def time_or_none(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+def span(value: timedelta) -> int:
+    """Return a duration in microseconds."""
+    return value // _MICROSECOND
