@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from shoal_controller.core.odata.parse import Filter
 
 T = TypeVar("T")
 
@@ -20,7 +22,7 @@ class ListQuery:
 
     limit: int = 1000
     after: int = 0
-    where: Any = None
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ async def get_job(ctx: Context, job_id: str, conditions: Conditions = ANY) -> Jo
 
 async def list_jobs(ctx: Context, query: ListQuery) -> Listing[Job]:
     """Return a page of the account's jobs, oldest first."""
-    rows, next_after = await pages.page(ctx.store, "jobs", "1", (), query)
+    rows, next_after = await pages.page(ctx.store, pages.JOBS, (), query)
     return Listing([jobs.job(row) for row in rows], next_after)
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from shoal_controller.core import node as rules
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.index import NodePut
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.core.node import Node, NodeState
+from shoal_controller.core.odata import fields
+from shoal_controller.core.odata.predicate import holds
 from shoal_controller.core.pool import DeallocationOption
 from shoal_controller.core.task import Lost, Requeued, Task, TaskState, Terminated
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
-from shoal_controller.store import nodes, pages, pools, tasks
+from shoal_controller.store import nodes, pools, tasks
 from shoal_controller.store.database import Tx
 from shoal_protocol.messages import RebootNode
 
@@ -36,10 +40,21 @@ class NodeView:
 
 
 async def list_nodes(ctx: Context, pool_id: str, query: ListQuery) -> Listing[NodeView]:
-    """Return a page of a pool's nodes, oldest first."""
+    """Return a page of a pool's nodes, oldest first.
+
+    A node's state follows from what runs on it, so nodes are filtered here and not by SQL.
+    """
+    if query.where is not None:
+        fields.check(query.where, fields.NODES)
     await _check_pool(ctx, pool_id)
-    rows, next_after = await pages.page(ctx.store, "nodes", "pool_id = ?", (pool_id,), query)
-    return Listing([await _view(ctx, nodes.node(row)) for row in rows], next_after)
+    found: list[NodeView] = []
+    for row in await ctx.store.read(nodes.OF_POOL_AFTER, (pool_id, query.after)):
+        if len(found) == query.limit:
+            return Listing(found, found[-1].node.serial)
+        view = await _view(ctx, nodes.node(row))
+        if query.where is None or holds(query.where, fields.NODES, partial(_value, view)):
+            found.append(view)
+    return Listing(found)
 
 
 async def get_node(ctx: Context, pool_id: str, node_id: str) -> NodeView:
@@ -176,3 +191,28 @@ async def _view(ctx: Context, node: Node) -> NodeView:
     state_at = max([node.state_at, *changed]) if node.state == NodeState.IDLE else node.state_at
     slots = 0 if view is None else view.running_slots
     return NodeView(node, state, state_at, running, slots, recent)
+
+
+def _value(view: NodeView, path: str) -> Any:
+    """Return a node's value of a property that can be filtered."""
+    node, info = view.node, view.node.start_task_info
+    ended = None if info is None else info.exit
+    match path:
+        case "state":
+            return view.state
+        case "stateTransitionTime":
+            return view.state_at
+        case "lastBootTime":
+            return node.booted_at
+        case "allocationTime":
+            return node.allocated_at
+        case "startTaskInfo/startTime":
+            return info and info.started_at
+        case "startTaskInfo/state":
+            return info and ("running" if info.is_running else "completed")
+        case "startTaskInfo/exitCode":
+            return ended and ended.exit_code
+        case "startTaskInfo/endTime":
+            return ended and ended.ended_at
+        case _:
+            return ended and ("success" if ended.failure is None else "failure")

@@ -93,7 +93,7 @@ async def get_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) -> 
 
 async def list_pools(ctx: Context, query: ListQuery) -> Listing[PoolView]:
     """Return a page of the account's pools, oldest first."""
-    rows, next_after = await pages.page(ctx.store, "pools", "1", (), query)
+    rows, next_after = await pages.page(ctx.store, pages.POOLS, (), query)
     return Listing([await _view(ctx, pools.pool(row)) for row in rows], next_after)
 
 

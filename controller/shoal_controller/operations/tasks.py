@@ -98,7 +98,7 @@ async def get_task(
 async def list_tasks(ctx: Context, job_id: str, query: ListQuery) -> tuple[Job, Listing[Task]]:
     """Return a page of a job's tasks, in order of submission."""
     job = await read_job(ctx, job_id)
-    rows, next_after = await pages.page(ctx.store, "tasks", "job_serial = ?", (job.serial,), query)
+    rows, next_after = await pages.page(ctx.store, pages.TASKS, (job.serial,), query)
     return job, Listing([tasks.task(row) for row in rows], next_after)
 
 

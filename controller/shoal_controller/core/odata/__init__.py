@@ -1,0 +1,1 @@
+"""The OData that the Batch service speaks: $filter and $select."""
