@@ -124,7 +124,7 @@ def explain_failures(batch: BatchClient, job_id: str) -> None:
     for task in batch.list_tasks(job_id):
         if task.execution_info and task.execution_info.failure_info:
             print(f"task {task.id}: {task.execution_info.failure_info}")
-            content = batch.get_task_file(job_id, str(task.id), "stderr.txt")
+            content = batch.download_task_file(job_id, str(task.id), "stderr.txt")
             print(b"".join(content).decode(errors="replace"))
 
 
