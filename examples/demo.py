@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
 EXAMPLES = ("examples.tutorial", "examples.render")
 INSIDE = "inside"
 SERVICE = ("dev", "--port", "0", "--storage-port", "0", "--ephemeral", "--")
@@ -36,9 +35,9 @@ def run_examples() -> int:
     started_s = time.monotonic()
     for example in EXAMPLES:
         print(f"\n── {example} " + "─" * (76 - len(example)), flush=True)
-        code = subprocess.run([sys.executable, "-m", example], cwd=REPOSITORY, check=False)
-        if code.returncode:
-            return code.returncode
+        ended = subprocess.run([sys.executable, "-m", example], check=False)
+        if ended.returncode:
+            return ended.returncode
     print(f"\nboth done in {time.monotonic() - started_s:.0f} s; the service stops now")
     return 0
 
