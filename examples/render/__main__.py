@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
-from azure.batch import BatchClient, models
-from azure.core.credentials import AzureNamedKeyCredential
+from azure.batch import models
 from azure.storage.blob import BlobServiceClient
 
 from examples import storage
-from examples.progress import Tally, wait_for_nodes, watch
+from examples.progress import wait_for_nodes, watch
 from examples.render import png
 from examples.settings import fresh_name, from_environment
+from examples.tutorial import v15
 
 SCRIPT = Path(__file__).with_name("mandelbrot.py")
 TILES_PER_NODE = 15
@@ -30,10 +30,7 @@ def main() -> None:
     arguments = parse_arguments()
     settings = from_environment()
     blobs = BlobServiceClient.from_connection_string(settings.storage_connection_string)
-    batch = BatchClient(
-        endpoint=settings.batch_endpoint,
-        credential=AzureNamedKeyCredential(settings.batch_account, settings.batch_key),
-    )
+    batch = v15.connect(settings)
     width, height = arguments.width, arguments.width * 9 // 16
     tiles = cut(height, TILES_PER_NODE * arguments.nodes)
     name = fresh_name("render")
@@ -42,23 +39,21 @@ def main() -> None:
         clean_up.callback(container.delete_container)
         script_url = storage.upload(container, SCRIPT, SCRIPT.name)
 
-        create_pool(batch, name, arguments.nodes)
-        clean_up.callback(lambda: batch.begin_delete_pool(name, polling_interval=1).result())
-        wait_for_nodes(
-            arguments.nodes,
-            lambda: [models.BatchNodeState(node.state).value for node in batch.list_nodes(name)],
-        )
+        v15.create_pool(batch, name, arguments.nodes)  # plain nodes: the tasks bring all they need
+        clean_up.callback(v15.delete_pool, batch, name)
+        wait_for_nodes(arguments.nodes, lambda: v15.node_states(batch, name))
         batch.create_job(
             models.BatchJobCreateOptions(id=name, pool_info=models.BatchPoolInfo(pool_id=name))
         )
-        clean_up.callback(lambda: batch.begin_delete_job(name, polling_interval=1).result())
+        clean_up.callback(v15.delete_job, batch, name)
 
         output_url = storage.writable_url(container)
         batch.create_tasks(
             name, [tile_task(rows, width, height, script_url, output_url) for rows in tiles]
         )
-        tally = watch("tiles", len(tiles), lambda: count_tasks(batch, name))
+        tally = watch("tiles", len(tiles), lambda: v15.count_tasks(batch, name))
         if tally.failed:
+            v15.explain_failures(batch, name)
             raise SystemExit(f"{tally.failed} of {len(tiles)} tiles failed")
 
         pixels = b"".join(container.download_blob(blob_name(rows)).readall() for rows in tiles)
@@ -87,23 +82,6 @@ def blob_name(rows: range) -> str:
     return f"tiles/{rows.start:05d}.rgb"
 
 
-def create_pool(batch: BatchClient, pool_id: str, node_count: int) -> None:
-    """Make a pool of plain nodes: the tasks bring all they need."""
-    batch.create_pool(
-        models.BatchPoolCreateOptions(
-            id=pool_id,
-            vm_size="standard_d2s_v3",
-            target_dedicated_nodes=node_count,
-            virtual_machine_configuration=models.VirtualMachineConfiguration(
-                image_reference=models.BatchVmImageReference(
-                    publisher="canonical", offer="0001-com-ubuntu-server-jammy", sku="22_04-lts"
-                ),
-                node_agent_sku_id="batch.node.ubuntu 22.04",
-            ),
-        )
-    )
-
-
 def tile_task(
     rows: range, width: int, height: int, script_url: str, output_url: str
 ) -> models.BatchTaskCreateOptions:
@@ -112,26 +90,8 @@ def tile_task(
         id=f"rows-{rows.start:05d}",
         command_line=f"python3 {SCRIPT.name} {width} {height} {rows.start} {rows.stop} tile.rgb",
         resource_files=[models.ResourceFile(http_url=script_url, file_path=SCRIPT.name)],
-        output_files=[
-            models.OutputFile(
-                file_pattern="tile.rgb",
-                destination=models.OutputFileDestination(
-                    container=models.OutputFileBlobContainerDestination(
-                        container_url=output_url, path=blob_name(rows)
-                    )
-                ),
-                upload_options=models.OutputFileUploadConfiguration(
-                    upload_condition=models.OutputFileUploadCondition.TASK_SUCCESS
-                ),
-            )
-        ],
+        output_files=[v15.upload_of("tile.rgb", output_url, blob_name(rows))],
     )
-
-
-def count_tasks(batch: BatchClient, job_id: str) -> Tally:
-    """Return how the job's tasks stand."""
-    counts = batch.get_job_task_counts(job_id).task_counts
-    return Tally(counts.active, counts.running, counts.succeeded, counts.failed)
 
 
 if __name__ == "__main__":

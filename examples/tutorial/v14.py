@@ -1,6 +1,6 @@
 """Count the words of every Markdown file, one task each: azure-batch 14 and azure-storage-blob.
 
-The workflow of __main__.py in the words of the client's earlier generations. Run it with
+The workflow of v15.py in the words of the client's earlier generations. Run it with
 `python -m examples.tutorial.v14` where azure-batch 14 is installed.
 """
 
@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient
 
 from examples import storage
 from examples.progress import Tally, wait_for_nodes, watch
-from examples.settings import fresh_name, from_environment
+from examples.settings import Settings, fresh_name, from_environment
 from examples.tutorial import texts
 
 TASK_COMMAND = '/bin/sh -c "python3 $AZ_BATCH_NODE_SHARED_DIR/words.py input.md words.json"'
@@ -28,10 +28,7 @@ def main() -> None:
     arguments = texts.parse_arguments()
     settings = from_environment()
     blobs = BlobServiceClient.from_connection_string(settings.storage_connection_string)
-    batch = BatchServiceClient(
-        SharedKeyCredentials(settings.batch_account, settings.batch_key),
-        batch_url=settings.batch_endpoint,
-    )
+    batch = connect(settings)
     name = fresh_name("words")
     with ExitStack() as clean_up:
         inputs = storage.make_container(blobs, f"{name}-in")
@@ -41,7 +38,7 @@ def main() -> None:
 
         script_url, file_urls = texts.upload(inputs, arguments.folder)
 
-        create_pool(batch, name, script_url, arguments.nodes)
+        create_pool(batch, name, arguments.nodes, install(script_url))
         clean_up.callback(delete_pool, batch, name)
         wait_for_nodes(arguments.nodes, lambda: node_states(batch, name))
 
@@ -59,8 +56,30 @@ def main() -> None:
     print("job, pool and containers are deleted")
 
 
-def create_pool(batch: BatchServiceClient, pool_id: str, script_url: str, node_count: int) -> None:
-    """Make a pool; every node runs the start task before it takes tasks."""
+def connect(settings: Settings) -> BatchServiceClient:
+    """Return a client that signs with the account's key."""
+    return BatchServiceClient(
+        SharedKeyCredentials(settings.batch_account, settings.batch_key),
+        batch_url=settings.batch_endpoint,
+    )
+
+
+def install(script_url: str) -> models.StartTask:
+    """Return a start task that puts the script where every task of its node finds it.
+
+    Resource files land in the start task's own working directory; the shared directory is for all.
+    """
+    return models.StartTask(
+        command_line=START_COMMAND,
+        resource_files=[models.ResourceFile(http_url=script_url, file_path="words.py")],
+        wait_for_success=True,
+    )
+
+
+def create_pool(
+    batch: BatchServiceClient, pool_id: str, node_count: int, start_task: models.StartTask
+) -> None:
+    """Make a pool of plain Linux nodes; each runs the start task before it takes tasks."""
     batch.pool.add(
         models.PoolAddParameter(
             id=pool_id,
@@ -72,13 +91,7 @@ def create_pool(batch: BatchServiceClient, pool_id: str, script_url: str, node_c
                 ),
                 node_agent_sku_id="batch.node.ubuntu 22.04",
             ),
-            # Resource files land in the start task's own working directory. The shared directory
-            # is where every task of the node finds things.
-            start_task=models.StartTask(
-                command_line=START_COMMAND,
-                resource_files=[models.ResourceFile(http_url=script_url, file_path="words.py")],
-                wait_for_success=True,
-            ),
+            start_task=start_task,
         )
     )
 
@@ -97,23 +110,26 @@ def add_tasks(
             id=task_id,
             command_line=TASK_COMMAND,
             resource_files=[models.ResourceFile(http_url=url, file_path="input.md")],
-            output_files=[
-                models.OutputFile(
-                    file_pattern="words.json",
-                    destination=models.OutputFileDestination(
-                        container=models.OutputFileBlobContainerDestination(
-                            container_url=output_url, path=f"{task_id}.json"
-                        )
-                    ),
-                    upload_options=models.OutputFileUploadOptions(
-                        upload_condition=models.OutputFileUploadCondition.task_success
-                    ),
-                )
-            ],
+            output_files=[upload_of("words.json", output_url, f"{task_id}.json")],
         )
         for task_id, url in file_urls.items()
     ]
     batch.task.add_collection(job_id, tasks)
+
+
+def upload_of(file: str, container_url: str, blob_name: str) -> models.OutputFile:
+    """Return the order to upload a task's `file` once the task has succeeded."""
+    return models.OutputFile(
+        file_pattern=file,
+        destination=models.OutputFileDestination(
+            container=models.OutputFileBlobContainerDestination(
+                container_url=container_url, path=blob_name
+            )
+        ),
+        upload_options=models.OutputFileUploadOptions(
+            upload_condition=models.OutputFileUploadCondition.task_success
+        ),
+    )
 
 
 def count_tasks(batch: BatchServiceClient, job_id: str) -> Tally:
@@ -125,8 +141,12 @@ def count_tasks(batch: BatchServiceClient, job_id: str) -> Tally:
 def explain_failures(batch: BatchServiceClient, job_id: str) -> None:
     """Print why tasks failed, and what they wrote to standard error."""
     for task in batch.task.list(job_id):
-        if task.execution_info and task.execution_info.failure_info:
-            print(f"task {task.id}: {task.execution_info.failure_info}")
+        ended = task.execution_info
+        if ended is None or ended.failure_info is None:
+            continue
+        failure = ended.failure_info
+        print(f"task {task.id}: {failure.code}: {failure.message}")
+        if ended.exit_code is not None:  # it did run, and may have said more
             content = batch.file.get_from_task(job_id, task.id, "stderr.txt")
             print(b"".join(content).decode(errors="replace"))
 
