@@ -1,0 +1,1 @@
+"""One account's blobs in a folder: a SQLite catalogue and files named by number."""

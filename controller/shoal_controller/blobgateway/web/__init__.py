@@ -1,0 +1,1 @@
+"""The Blob REST API over aiohttp: parse, authenticate, call the store, render."""
