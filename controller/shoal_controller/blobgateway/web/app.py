@@ -113,7 +113,7 @@ class _Gateway:
     async def dispatch(self, call: Call) -> Answer:
         """Authenticate first, whatever the route; then route, authorize and carry out."""
         access.authenticate(call)
-        version = call.headers.get("x-ms-version")
+        version = call.version
         if version is None and call.grant is None:
             raise StorageError(
                 "MissingRequiredHeader",
@@ -139,6 +139,7 @@ class _Gateway:
         return Call(
             method=request.method,
             target=parse_target(request.raw_path),
+            version=headers.get("x-ms-version"),
             headers=headers,
             metadata=metadata,
             body=request.content,

@@ -79,10 +79,10 @@ def _inner_call(call: Call, raw: bytes) -> Call:
         name, colon, value = text.partition(":")
         if colon:
             headers[name.strip().lower()] = value.strip()
-    headers.setdefault("x-ms-version", call.headers.get("x-ms-version", ""))
     return Call(
         method=found[1],
         target=_locate(call, found[2]),
+        version=call.version,
         headers=headers,
         metadata=[],
         body=NoBody(),

@@ -53,6 +53,7 @@ class Target:
 class Call:
     """One request, authenticated and routed before a handler gets it.
 
+    version      x-ms-version; parts of a batch have that of the whole
     headers      names in lower case, repeated ones joined by commas
     metadata     x-ms-meta- pairs with the prefix cut off and the case kept
     grant        what its SAS allows; None when SharedKey, which allows everything
@@ -61,6 +62,7 @@ class Call:
 
     method: str
     target: Target
+    version: str | None
     headers: dict[str, str]
     metadata: list[tuple[str, str]]
     body: Source
