@@ -66,7 +66,8 @@ def send(
     """One request exactly as written: no path is normalised, nothing is signed."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request(method, path, body, dict(headers or {}))
+        encoded = {name: value.encode() for name, value in (headers or {}).items()}
+        connection.request(method, path, body, encoded)
         response = connection.getresponse()
         told = {name.lower(): value for name, value in response.getheaders()}
         return Reply(response.status, told, response.read())

@@ -29,6 +29,9 @@ WRITE_WAIT_S: Final = 120.0
 COLLECT_INTERVAL_S: Final = 3600.0
 HEADER_BYTES_MAX: Final = 16 * 1024
 log = logging.getLogger(__name__)
+# aiohttp logs a traceback for each request that is not HTTP; a stranger could fill the disk so.
+_peers = logging.getLogger(__name__ + ".peers")
+_peers.setLevel(logging.CRITICAL)
 
 
 def create_app(accounts: Mapping[str, StorageAccount], clock: Clock) -> web.Application:
@@ -53,6 +56,7 @@ async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunn
         max_field_size=HEADER_BYTES_MAX,
         max_line_size=HEADER_BYTES_MAX,
         access_log=None,
+        logger=_peers,
         shutdown_timeout=5,
     )
     await runner.setup()
