@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 from shoal_controller.blobgateway.errors import StorageError, bad_header
 from shoal_controller.blobgateway.records import Blob, Container
@@ -14,7 +15,14 @@ def format_etag(etag: int) -> str:
 
 
 def format_http_date(moment: datetime) -> str:
-    return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    """The RFC 1123 date of an aware datetime, in whole seconds."""
+    return _format_second(moment.replace(microsecond=0))
+
+
+@lru_cache(4096)
+def _format_second(moment: datetime) -> str:
+    # Lists tell thousands of dates, many of them the same.
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def parse_http_date(name: str, text: str) -> datetime:

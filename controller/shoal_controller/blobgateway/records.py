@@ -22,11 +22,10 @@ def from_us(value_us: int) -> datetime:
 
 
 class CopyInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a blob came by copy: where from, how many bytes, when it was complete."""
+    """How a blob came by copy: where from, without the query, and when it was complete."""
 
     id: str
     source: str
-    byte_count: int
     completed: datetime
 
 

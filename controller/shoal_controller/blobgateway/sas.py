@@ -24,8 +24,10 @@ _FIELDS: Final = frozenset(
 )  # fmt: skip
 _USER_DELEGATION: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv", "sduoid", "skdutid")
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?(Z|[+-]\d\d:\d\d))?"
+    r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?(Z|[+-]\d\d:\d\d))?",
+    re.ASCII,
 )
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def verify(
     # A plus sign that nobody escaped was turned into a space on the way in.
     fields["sig"] = fields.get("sig", "").replace(" ", "+")
     version = fields.get("sv", "")
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", version) or version < VERSION_MIN:
+    if not _VERSION.fullmatch(version) or version < VERSION_MIN:
         raise refused(f"sv must be a version of {VERSION_MIN} or later.")
     if "ses" in fields:
         raise refused("Encryption scopes (ses) are not provided by this gateway.")

@@ -46,6 +46,7 @@ class Catalogue:
         raises  what `change` raised, having undone it; sqlite3.Error when the disk refuses
         A caller that is cancelled cannot take the write back: it happens all the same.
         """
+        assert self._writer.is_alive(), "written to after close"
         future: Future[T] = Future()
         self._queue.put((change, future))
         return await asyncio.wrap_future(future)

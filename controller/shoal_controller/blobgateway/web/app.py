@@ -199,11 +199,10 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
     answer.headers.setdefault("Content-Length", str(len(answer.body)))
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     if reader is None:
+        # HEAD: the length of a body that stays here.
         return response
     async with reader:
         await response.prepare(request)
-        if request.method == "HEAD":
-            return response
         try:
             async for piece in reader.pieces():
                 async with asyncio.timeout(WRITE_WAIT_S):

@@ -19,7 +19,12 @@ RANGE_MD5_BYTES_MAX = 4 * 1024 * 1024
 
 async def get(call: Call) -> Answer:
     """Get Blob, and Get Blob Properties when the method is HEAD (which knows no ranges)."""
-    wanted = _range(call) if call.method == "GET" else None
+    if call.method == "HEAD":
+        blob = await call.store.get(call.container, call.blob)
+        parse_conditions(call.headers).check_read(blob)
+        told = headers.of_blob(blob) | _overrides(call)
+        return Answer(200, told | {"Content-Length": str(blob.length)})
+    wanted = _range(call)
     reader = await call.store.open_blob(
         call.container, call.blob, wanted, parse_conditions(call.headers)
     )

@@ -24,7 +24,7 @@ async def copy_blob(call: Call) -> Answer:
     """Copy Blob (From URL): properties come along, metadata too unless the request has its own."""
     async with open_source(call) as source:
         given = headers.blob_properties(call, source.properties)
-        info = CopyInfo(call.gateway.new_id(), _without_query(call), 0, call.now)
+        info = CopyInfo(call.gateway.new_id(), _without_query(call), call.now)
         properties = msgspec.structs.replace(
             source.properties, metadata=given.metadata, tier=given.tier, copy=info
         )

@@ -20,6 +20,9 @@ _NOT_PROVIDED: Final = (
     ("x-ms-source-lease-", "Leases"),
     ("x-ms-encryption-", "Customer-provided keys and encryption scopes"),
     ("x-ms-source-encryption-", "Customer-provided keys and encryption scopes"),
+    ("x-ms-default-encryption-", "Customer-provided keys and encryption scopes"),
+    ("x-ms-deny-encryption-", "Customer-provided keys and encryption scopes"),
+    ("x-ms-expiry-", "Blobs that expire"),
     ("x-ms-if-tags", "Blob tags"),
     ("x-ms-source-if-tags", "Blob tags"),
     ("x-ms-tags", "Blob tags"),
@@ -175,7 +178,7 @@ def of_blob(blob: Blob) -> dict[str, str]:
             "x-ms-copy-id": copy.id,
             "x-ms-copy-source": copy.source,
             "x-ms-copy-status": "success",
-            "x-ms-copy-progress": f"{copy.byte_count}/{copy.byte_count}",
+            "x-ms-copy-progress": f"{blob.length}/{blob.length}",
             "x-ms-copy-completion-time": format_http_date(copy.completed),
         }
     return headers
