@@ -5,6 +5,7 @@ folder), then named by a row of the catalogue; a file without a row is rubbish f
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import threading
@@ -19,14 +20,28 @@ INLINE_BYTES_MAX = 16 * 1024
 
 BUFFER_BYTES = 256 * 1024
 FILES_PER_FOLDER = 4096
+RESERVE_BYTES = 64 * 1024 * 1024
 
 
 class ChunkFiles:
-    """The numbered files under one folder. Blocking; callers use threads."""
+    """The numbered files under one folder. Blocking; callers use threads.
 
-    def __init__(self, folder: Path) -> None:
+    reserve_bytes  what uploads leave free on the disk, so that deletions, which must write too,
+                   still can; None: 64 MiB, or a tenth of a smaller disk
+    """
+
+    def __init__(self, folder: Path, reserve_bytes: int | None = None) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        disk = os.statvfs(folder)
+        tenth = disk.f_blocks * disk.f_frsize // 10
+        self._reserve_bytes = min(RESERVE_BYTES, tenth) if reserve_bytes is None else reserve_bytes
+
+    def require_space(self) -> None:
+        """Raise OSError (ENOSPC) when only the reserve is left. Does not block."""
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
+            raise OSError(errno.ENOSPC, "no space left beyond the reserve for deletions")
 
     def path(self, chunk: int) -> Path:
         return self._folder / f"{chunk // FILES_PER_FOLDER:08x}" / f"{chunk:012x}"
@@ -100,6 +115,7 @@ class ChunkWriter:
         with self._lock:
             if self._dropped:
                 return
+            self._files.require_space()
             if self._file is None:
                 self._file = self._files.create(self.number)
             self._md5.update(self._buffer)

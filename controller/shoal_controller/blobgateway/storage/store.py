@@ -64,23 +64,29 @@ class BlobStore:
         self._pending: set[asyncio.Task[object]] = set()
 
     @classmethod
-    async def open(cls, folder: Path, clock: Clock) -> "BlobStore":
+    async def open(
+        cls, folder: Path, clock: Clock, reserve_bytes: int | None = None
+    ) -> "BlobStore":
         """Open or make the storage in `folder`; BlockingIOError if a process has it open.
 
+        reserve_bytes  what uploads leave free on the disk; None: a default, see ChunkFiles
         What a crash left behind (files of unfinished uploads) is removed before this returns.
         """
-        store = await asyncio.to_thread(cls._open, folder, clock)
+        store = await asyncio.to_thread(cls._open, folder, clock, reserve_bytes)
         await store._janitor.start()
         return store
 
     @classmethod
-    def _open(cls, folder: Path, clock: Clock) -> "BlobStore":
+    def _open(cls, folder: Path, clock: Clock, reserve_bytes: int | None) -> "BlobStore":
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return cls(
-                Catalogue(folder / "catalogue.sqlite"), ChunkFiles(folder / "data"), clock, lock
+                Catalogue(folder / "catalogue.sqlite"),
+                ChunkFiles(folder / "data", reserve_bytes),
+                clock,
+                lock,
             )
         except BaseException:
             os.close(lock)
@@ -317,6 +323,10 @@ class BlobStore:
         commit: Callable[[Connection, Chunk], T],
     ) -> T:
         """Take the bytes in, make them durable, then run `commit` on them in a transaction."""
+        try:
+            self._files.require_space()
+        except OSError as error:
+            raise _busy(error) from error
         writer = await self._janitor.new_chunk()
         try:
             async for piece in pieces:

@@ -148,6 +148,24 @@ async def test_etags_grow_even_when_the_clock_is_set_back(
     assert (await put(store, "b", b"2")).etag > first.etag
 
 
+async def test_a_full_disk_refuses_uploads_but_not_deletions(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    store = await BlobStore.open(tmp_path, clock)
+    await store.create_container("room")
+    await put(store, "b", b"x" * BIG)
+    await store.close()
+    full = await BlobStore.open(tmp_path, clock, reserve_bytes=2**62)
+    for data in (b"small", b"x" * BIG):
+        with pytest.raises(StorageError, match="ServerBusy"):
+            await put(full, "c", data)
+    assert await full.read("room", "b") == b"x" * BIG
+    await full.delete("room", "b")
+    await full.collect()
+    assert files(tmp_path) == []
+    await full.close()
+
+
 async def test_a_failing_source_leaves_nothing(store: BlobStore, tmp_path: Path) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x" * (BUFFER_BYTES * 2)
