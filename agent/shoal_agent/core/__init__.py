@@ -1,0 +1,1 @@
+"""Decisions of an agent and its spawner (pure): no sockets, files, processes, asyncio or clock."""

@@ -1,0 +1,331 @@
+"""Starting one process: its directories, its output files, its environment, then vfork and exec.
+
+Used by the spawner alone, in its one thread. It speaks to CPython's own fork-exec (the function
+beneath `subprocess`), which uses vfork and so costs the same however big this process is; where
+that private function has another shape, `subprocess.Popen` does the same work more slowly. A
+process of another user takes a plain fork: after vfork a child still shares this memory, which
+must not be open to the task's user for a moment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, Final
+
+try:
+    from _posixsubprocess import fork_exec as _fork_exec
+except ImportError:  # another interpreter than CPython
+    _fork_exec = None
+
+UMASK: Final = 0o022
+OUTPUT_MODE: Final = 0o644
+_OUTPUT_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+Environment = dict[str, str]
+
+
+class LaunchFailed(Exception):
+    """Nothing was started.
+
+    errno  the operating system's number
+    stage  environment, directories, output, cwd, program (could not be executed), process (no
+           process could be made)
+    """
+
+    def __init__(self, number: int, stage: str) -> None:
+        super().__init__(f"cannot launch, {stage}: {os.strerror(number)}")
+        self.errno = number
+        self.stage = stage
+
+
+class Launch:
+    """What to start, as it came over the socket and was found well formed.
+
+    argv         the program first: with a slash relative to cwd, else searched on the PATH of env
+    base, env    name of a registered environment, and what is added to it
+    stdout, stderr   made anew, never written through a link; None is /dev/null; may be the same
+    directories  (path, mode, uid, gid) to make first, in order; -1 leaves the owner
+    uid          None: the spawner's own user
+    limit_s      wall clock from the start of the process, less used_s; None: no limit
+    hold         the slots stay held after the end until they are released
+    """
+
+    __slots__ = (
+        "argv", "base", "cwd", "directories", "env", "gid", "groups", "hold", "limit_s", "stderr",
+        "stdout", "uid", "used_s",
+    )  # fmt: skip
+
+    def __init__(self, value: object) -> None:
+        """Take in decoded JSON; ValueError when it is not a launch."""
+        if not isinstance(value, dict):
+            raise ValueError("a launch is an object")
+        get: Callable[..., Any] = value.get
+        self.argv: list[str] = _texts(get("argv"))
+        if not self.argv or not self.argv[0]:
+            raise ValueError("a launch names its program")
+        self.base = _text(get("base", ""))
+        self.env = environment(get("env"))
+        self.cwd = _text(get("cwd"))
+        self.stdout = _text_or_none(get("stdout"))
+        self.stderr = _text_or_none(get("stderr"))
+        self.directories = [_directory(row) for row in _list(get("directories"))]
+        self.uid = _whole_or_none(get("uid"))
+        self.gid = _whole_or_none(get("gid"))
+        self.groups = [_whole(group) for group in _list(get("groups"))]
+        if self.uid is None and (self.gid is not None or self.groups):
+            raise ValueError("groups go with a user")
+        if self.uid is not None and self.gid is None:
+            raise ValueError("a user goes with a group")
+        self.limit_s = seconds_or_none(get("limit_s"))
+        self.used_s = seconds_or_none(get("used_s")) or 0.0
+        self.hold = get("hold", False) is True
+
+
+class Launcher:
+    """Makes directories, files and processes; knows which way this interpreter starts one."""
+
+    def __init__(self) -> None:
+        """Find out by trying which form of fork_exec there is: the number of its arguments differs
+        between versions, and without a true vfork a failure would be reported too late.
+        """
+        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._report_fd, self._child_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        missing = Launch({"argv": ["/nonexistent/shoal"], "cwd": "/"})
+        for self._vfork_args in ((True,), ()) if _fork_exec is not None else ():
+            try:
+                pid = self._by_fork_exec(missing, {}, self._null, self._null)
+                os.waitpid(pid, 0)
+            except LaunchFailed as failed:
+                if (failed.errno, failed.stage) == (errno.ENOENT, "program"):
+                    self._spawn = self._by_fork_exec
+                    return
+            except TypeError:
+                continue
+        import subprocess  # now, for good: an upgrade may replace the files later  # noqa: F401
+
+        self._spawn = self._by_popen
+
+    def prepare(self, launch: Launch) -> tuple[int, int]:
+        """Make the directories and the output files; return the files' descriptors.
+
+        raises  LaunchFailed("directories") or ("output"); nothing stays open then
+        A directory that exists already is left as it is; any other thing of that name is an error.
+        """
+        for path, mode, uid, gid in launch.directories:
+            try:
+                os.mkdir(path, mode)
+                if mode > 0o1777:
+                    os.chmod(path, mode)
+                if uid >= 0 or gid >= 0:
+                    os.chown(path, uid, gid, follow_symlinks=False)
+            except FileExistsError:
+                if not _is_directory(path):
+                    raise LaunchFailed(errno.ENOTDIR, "directories") from None
+            except (OSError, ValueError) as error:
+                raise LaunchFailed(_number(error), "directories") from error
+        uid, gid = (-1, -1) if launch.uid is None else (launch.uid, launch.gid or 0)
+        out = self._null if launch.stdout is None else _output(launch.stdout, uid, gid)
+        if launch.stderr is None:
+            return out, self._null
+        if launch.stderr == launch.stdout:
+            return out, out
+        try:
+            return out, _output(launch.stderr, uid, gid)
+        except LaunchFailed:
+            self.close(out, self._null)
+            raise
+
+    def close(self, out: int, err: int) -> None:
+        """Close what `prepare` returned."""
+        if out != self._null:
+            os.close(out)
+        if err not in (self._null, out):
+            os.close(err)
+
+    def spawn(
+        self, launch: Launch, base: Environment, marks: Environment, out: int, err: int
+    ) -> int:
+        """Start the process in a session of its own and return its pid.
+
+        base, marks  registered environment, and what nobody may override
+        raises       LaunchFailed("environment"), ("cwd"), ("program") or ("process")
+        The umask is 022, stdin /dev/null, nothing else open; signals have their default actions.
+        """
+        env = {**base, **launch.env, **marks}
+        if any("=" in name for name in launch.env):
+            raise LaunchFailed(errno.EINVAL, "environment")
+        try:
+            return self._spawn(launch, env, out, err)
+        except (ValueError, OverflowError) as error:  # NUL or a lone surrogate in a text
+            raise LaunchFailed(errno.EINVAL, "program") from error
+
+    def _by_fork_exec(self, launch: Launch, env: Environment, out: int, err: int) -> int:
+        if launch.uid is None:
+            # After vfork the child has executed or failed by the time the call returns.
+            return self._started(self._call(launch, env, out, err, self._child_fd), self._report_fd)
+        # A forked child is a copy: its error comes later, over a pipe whose end says "started".
+        report_fd, child_fd = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                pid = self._call(launch, env, out, err, child_fd)
+            finally:
+                os.close(child_fd)
+            return self._started(pid, report_fd)
+        finally:
+            os.close(report_fd)
+
+    def _call(self, launch: Launch, env: Environment, out: int, err: int, child_fd: int) -> int:
+        assert _fork_exec is not None
+        args = (
+            [os.fsencode(arg) for arg in launch.argv],
+            _programs(launch.argv[0], env),
+            False,  # nothing to close: every descriptor of this process closes on exec
+            (),
+            os.fsencode(launch.cwd),
+            [os.fsencode(f"{name}={value}") for name, value in env.items()],
+            *(self._null, -1, -1, out, -1, err, self._report_fd, child_fd),
+            True,  # SIGPIPE and SIGXFSZ, which Python ignores, get their default actions again
+            True,  # a new session, and so a new process group
+            -1,
+            launch.gid,
+            launch.groups if launch.uid is not None else None,
+            launch.uid,
+            UMASK,
+            None,
+        )
+        try:
+            return _fork_exec(*args, *self._vfork_args)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        except OSError as error:
+            raise LaunchFailed(_number(error), "process") from error
+
+    def _started(self, pid: int, report_fd: int) -> int:
+        """Return the pid, or raise what the child reported: `OSError:<errno in hex>:`, with noexec
+        behind it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
+        """
+        try:
+            report = os.read(report_fd, 4096)
+        except BlockingIOError:
+            return pid
+        if not report:
+            return pid
+        os.waitpid(pid, 0)
+        _, number, where = report.split(b":", 2)
+        stage = "cwd" if where.startswith(b"noexec") else "program"
+        raise LaunchFailed(int(number, 16) or errno.EIO, stage)
+
+    def _by_popen(self, launch: Launch, env: Environment, out: int, err: int) -> int:
+        import subprocess
+
+        user: dict[str, Any] = {}
+        if launch.uid is not None:
+            user = {"user": launch.uid, "group": launch.gid, "extra_groups": launch.groups}
+        try:
+            process = subprocess.Popen(
+                launch.argv, env=env, cwd=launch.cwd, stdin=self._null, stdout=out, stderr=err,
+                start_new_session=True, umask=UMASK, **user,
+            )  # fmt: skip
+        except OSError as error:
+            stage = "cwd" if error.filename == launch.cwd else "program"
+            raise LaunchFailed(_number(error), stage) from error
+        process.returncode = 0  # it is reaped elsewhere; Popen need not care for it
+        return process.pid
+
+
+def environment(value: object) -> Environment:
+    """Take in decoded JSON, names to values; ValueError when it is something else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(type(text) is str for text in value.values()):
+        raise ValueError("an environment is names and texts")
+    return value
+
+
+def seconds_or_none(value: object) -> float | None:
+    """Take in a duration; ValueError when it is no finite number from 0 up."""
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value < 1e12:  # pyright: ignore[reportOperatorIssue]
+        raise ValueError("seconds are a number from 0 up")
+    return float(value)  # pyright: ignore[reportArgumentType]
+
+
+# --- small parts ----------------------------------------------------------------------------------
+
+
+def _programs(program: str, env: Environment) -> list[bytes]:
+    name = os.fsencode(program)
+    if b"/" in name:
+        return [name]
+    path = os.fsencode(env.get("PATH", _DEFAULT_PATH))
+    return [b"/".join((folder or b".", name)) for folder in path.split(b":")]
+
+
+def _output(path: str, uid: int, gid: int) -> int:
+    """Make a new file: one left by an earlier run, or planted by a task, is never written to."""
+    try:
+        try:
+            fd = os.open(path, _OUTPUT_FLAGS, OUTPUT_MODE)
+        except FileExistsError:
+            os.unlink(path)
+            fd = os.open(path, _OUTPUT_FLAGS, OUTPUT_MODE)
+        if uid >= 0:
+            os.fchown(fd, uid, gid)
+    except (OSError, ValueError) as error:
+        raise LaunchFailed(_number(error), "output") from error
+    return fd
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _number(error: BaseException) -> int:
+    return getattr(error, "errno", None) or errno.EINVAL
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError("a text is missing")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _list(value: object) -> list[Any]:
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise ValueError("a list is missing")
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    return [_text(item) for item in _list(value)]
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 32:
+        raise ValueError("a whole number is missing")
+    return value
+
+
+def _whole_or_none(value: object) -> int | None:
+    return None if value is None else _whole(value)
+
+
+def _directory(row: object) -> tuple[str, int, int, int]:
+    path, mode, uid, gid = _list(row)
+    if type(mode) is not int or not 0 <= mode <= 0o7777:
+        raise ValueError("a mode is 12 bits")
+    if not all(type(owner) is int and -1 <= owner < 1 << 32 for owner in (uid, gid)):
+        raise ValueError("an owner is a number, or -1")
+    return _text(path), mode, uid, gid

@@ -1,0 +1,391 @@
+"""The parent of a node's task processes: one small process that outlives the agent.
+
+It keeps the node's slots (`core/slots.py`), starts what is due (`launching.py`), ends whole process
+trees (`processtree.py`, `sweeping.py`) and keeps every run's terminal event until it was
+acknowledged. The agent speaks to it over a Unix socket, one JSON array of commands or events a line
+(`docs/decisions/spawner.md` lists them). One thread, one epoll, standard library only, started with
+`python -I -S` on this very file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import math
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, Final
+
+if not __package__:  # run by its path, without site-packages; behind the standard library
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from shoal_agent import launching, processtree
+from shoal_agent.core.slots import Run, RunState, SlotKeeper
+from shoal_agent.launching import Launch, Launcher, LaunchFailed
+from shoal_agent.spawnersocket import BadPeer, Connection, Door
+from shoal_agent.sweeping import Process, Sweeper
+
+PROTOCOL: Final = 1
+RUNS_MAX: Final = 50_000
+"""Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
+KEY_CHARS_MAX: Final = 200
+LIST_CHUNK: Final = 500
+FLUSH_INTERVAL_S: Final = 0.005
+"""Under load, ends of runs go out so often and no more, since each write wakes the agent; after a
+silence at once. "started" waits so long for its "exited".
+"""
+ABANDONED_CHECK_S: Final = 10.0
+EXIT_ALREADY_RUNNING: Final = 3
+
+Event = list[Any]
+NodeRun = Run[Launch, Event]
+
+
+class Spawner:
+    """One node's spawner: commands and ended processes in, processes and events out."""
+
+    def __init__(self, door: Door, node: str, wake_fd: int) -> None:
+        """wake_fd  becomes readable when a signal arrived"""
+        self._door = door
+        self._node = node
+        self._wake_fd = wake_fd
+        self._keeper: SlotKeeper[Launch, Event] = SlotKeeper()
+        self._launcher = Launcher()
+        self._sweeper = Sweeper(node)
+        self._bases: dict[str, launching.Environment] = {"": {}}
+        self._poll = select.epoll()
+        self._connections: dict[int, Connection] = {}
+        self._events: list[Event] = []
+        self._flushed_s = 0.0
+        self._flush_at_s = math.inf
+        self._next_limit_s = math.inf
+        self._abandoned_check_s = 0.0
+        self.is_stopping = False
+
+    def serve(self) -> None:
+        """Work until told to stop, then kill everything that runs."""
+        self._poll.register(self._wake_fd, select.EPOLLIN)
+        self._poll.register(self._door.fileno(), select.EPOLLIN)
+        while not self.is_stopping:
+            for fd, happened in self._poll.poll(self._timeout_s()):
+                if fd == self._wake_fd:
+                    os.read(fd, 4096)
+                elif fd == self._door.fileno():
+                    self._welcome()
+                else:
+                    self._converse(self._connections[fd], happened)
+            self._reap()
+            self._enforce_limits()
+            for process in self._sweeper.work():
+                self._finish(process)
+            self._start_due()
+            self._flush()
+            self._notice_abandonment()
+        self._sweeper.kill_all()
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _timeout_s(self) -> float:
+        due_s = min(self._next_limit_s, self._sweeper.due_s, self._flush_at_s)
+        if not self._connections:
+            due_s = min(due_s, self._abandoned_check_s)
+        return -1 if due_s == math.inf else max(0.0, due_s - time.monotonic())
+
+    def _enforce_limits(self) -> None:
+        if time.monotonic() < self._next_limit_s:
+            return
+        now_s = time.monotonic()
+        for process in self._sweeper.running():
+            if process.limit_at_s <= now_s and not process.is_doomed:
+                process.timed_out = True
+                self._sweeper.doom(process)
+        self._next_limit_s = min(
+            (p.limit_at_s for p in self._sweeper.running() if not p.is_doomed), default=math.inf
+        )
+
+    def _notice_abandonment(self) -> None:
+        """Stop when the socket's name is gone: the node was deleted, nobody can come any more."""
+        if self._connections or (now_s := time.monotonic()) < self._abandoned_check_s:
+            return
+        self._abandoned_check_s = now_s + ABANDONED_CHECK_S
+        self.is_stopping |= not self._door.is_reachable()
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def _start_due(self) -> None:
+        while (run := self._keeper.grant()) is not None:
+            if run.launch is None:
+                self._tell(["granted", run.key], 0.0)
+            else:
+                self._start(run, run.launch)
+
+    def _start(self, run: NodeRun, launch: Launch) -> None:
+        marks = {processtree.RUN_MARK: run.key, processtree.NODE_MARK: self._node}
+        try:
+            base = self._bases.get(launch.base)
+            if base is None:
+                raise LaunchFailed(2, "environment")
+            out, err = self._launcher.prepare(launch)
+            try:
+                process = Process(run.key)
+                process.pid = self._launcher.spawn(launch, base, marks, out, err)
+            finally:
+                self._launcher.close(out, err)
+        except LaunchFailed as failed:
+            self._end(run, ["failed", run.key, failed.errno, failed.stage], launch.hold)
+            return
+        self._keeper.started(run)
+        self._sweeper.add(process)
+        self._limit(process, launch.limit_s, launch.used_s)
+        self._tell(["started", run.key, process.pid, process.started_at], FLUSH_INTERVAL_S)
+
+    def _limit(self, process: Process, limit_s: float | None, used_s: float) -> None:
+        process.used_s = used_s
+        process.limit_at_s = math.inf if limit_s is None else process.start_s + limit_s - used_s
+        self._next_limit_s = min(self._next_limit_s, process.limit_at_s)
+
+    def _reap(self) -> None:
+        for process in self._sweeper.reap():
+            self._finish(process)
+
+    def _finish(self, process: Process) -> None:
+        run = self._keeper.runs[process.key]
+        usage = process.usage
+        assert usage is not None
+        assert run.launch is not None
+        self._end(
+            run,
+            [
+                "exited", run.key, process.exit_code, process.started_at, process.ended_at,
+                process.end_s - process.start_s, process.timed_out, process.killed,
+                usage.ru_utime, usage.ru_stime, usage.ru_maxrss * 1024,
+            ],
+            run.launch.hold,
+        )  # fmt: skip
+
+    def _end(self, run: NodeRun, record: Event, hold: bool) -> None:
+        self._keeper.finished(run, record, hold)
+        self._tell_end(record)
+
+    # --- the agent --------------------------------------------------------------------------------
+
+    def _welcome(self) -> None:
+        connection = self._door.accept(len(self._connections))
+        if connection is None:
+            return
+        self._connections[connection.fileno()] = connection
+        self._poll.register(connection.fileno(), select.EPOLLIN)
+        connection.queue([["hello", PROTOCOL, os.getpid(), self._node]])
+        self._pump(connection)
+
+    def _converse(self, connection: Connection, happened: int) -> None:
+        try:
+            if happened & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                for commands in connection.receive():
+                    for command in commands:
+                        self._obey(connection, command)
+        except OSError:
+            self._part(connection)
+            return
+        except (BadPeer, ValueError, TypeError, KeyError, RecursionError) as error:
+            # Whatever a peer sends ends its connection at most.
+            print(f"spawner: connection closed: {error}", file=sys.stderr, flush=True)
+            self._part(connection)
+            return
+        self._pump(connection)
+
+    def _obey(self, connection: Connection, command: object) -> None:
+        if type(command) is not list or not command:
+            raise BadPeer("a command is a list")
+        match command:
+            case ["enqueue", key, slots, launch]:
+                self._enqueue(_key(key), slots, launch)
+            case ["launch", key, launch]:
+                self._launch(_key(key), Launch(launch))
+            case ["ack", list(keys)]:
+                self._keeper.ack([_key(key) for key in keys])
+            case ["release", key]:
+                self._drop(_key(key))
+                self._keeper.release(key)
+            case ["limit", key, limit_s]:
+                self._change_limit(_key(key), launching.seconds_or_none(limit_s))
+            case ["kill", key]:
+                self._kill(_key(key))
+            case ["env", str(name), variables]:
+                self._bases[name] = launching.environment(variables)
+            case ["capacity", int(slots)] if 0 <= slots < 1 << 20:
+                self._keeper.capacity = slots
+            case ["list"]:
+                self._list(connection)
+            case ["ping", token]:
+                connection.queue([["pong", token]])
+            case ["stop"]:
+                self.is_stopping = True
+            case _:
+                raise BadPeer(f"unknown command {str(command[0])[:40]!r}")
+
+    def _enqueue(self, key: str, slots: object, launch: object) -> None:
+        if type(slots) is not int or not 0 <= slots < 1 << 20:
+            raise BadPeer("slots are a whole number")
+        parsed = None if launch is None else Launch(launch)
+        if len(self._keeper.runs) >= RUNS_MAX and key not in self._keeper.runs:
+            self._tell(["refused", key], 0.0)
+        else:
+            self._keeper.enqueue(key, slots, parsed)
+
+    def _launch(self, key: str, launch: Launch) -> None:
+        if key not in self._keeper.runs:
+            self._tell(["unknown", key], 0.0)
+        elif (run := self._keeper.launch(key, launch)) is not None:
+            self._start(run, launch)
+
+    def _change_limit(self, key: str, limit_s: float | None) -> None:
+        process = self._sweeper.get(key)
+        run = self._keeper.runs.get(key)
+        if process is not None:
+            self._limit(process, limit_s, process.used_s)
+        elif run is not None and run.launch is not None:
+            run.launch.limit_s = limit_s
+
+    def _kill(self, key: str) -> None:
+        process = self._sweeper.get(key)
+        if process is not None:
+            process.killed |= process.usage is None
+            self._sweeper.doom(process)
+        elif key not in self._keeper.runs:
+            self._tell(["unknown", key], 0.0)
+        else:
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        record: Event = ["dropped", key]
+        if self._keeper.drop(key, record):
+            self._tell_end(record)
+
+    def _list(self, connection: Connection) -> None:
+        """Answer with everything held; what was told before belongs to the time before."""
+        self._flush(at_once=True)
+        rows: list[Event] = []
+        for run in self._keeper.runs.values():
+            rows.append([run.key, run.state, run.slots, run.held, self._detail(run)])
+            if len(rows) == LIST_CHUNK:
+                connection.queue([["held", rows]])
+                rows = []
+        connection.queue([["held", rows], ["listed", self._keeper.capacity]])
+
+    def _detail(self, run: NodeRun) -> object:
+        """What `list` adds to a run: its terminal event, or its pid and start."""
+        process = self._sweeper.get(run.key)
+        if run.state is RunState.FINISHED or process is None:
+            return run.record
+        return [process.pid, process.started_at]
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def _tell(self, event: Event, wait_s: float) -> None:
+        """Send an event in so many seconds at most, together with its neighbours."""
+        self._events.append(event)
+        self._flush_at_s = min(self._flush_at_s, time.monotonic() + wait_s)
+
+    def _tell_end(self, event: Event) -> None:
+        """Send at once after a silence; under load, when the next write is due."""
+        self._events.append(event)
+        self._flush_at_s = min(self._flush_at_s, self._flushed_s + FLUSH_INTERVAL_S)
+
+    def _flush(self, at_once: bool = False) -> None:
+        if not self._events or not (at_once or time.monotonic() >= self._flush_at_s):
+            return
+        events, self._events = self._events, []
+        self._flush_at_s = math.inf
+        self._flushed_s = time.monotonic()
+        for connection in list(self._connections.values()):
+            connection.queue(events)
+            self._pump(connection)
+
+    def _pump(self, connection: Connection) -> None:
+        if connection.send():
+            interest = connection.new_interest()
+            if interest is not None:
+                self._poll.modify(connection.fileno(), interest)
+        else:
+            self._part(connection)
+
+    def _part(self, connection: Connection) -> None:
+        if self._connections.pop(connection.fileno(), None) is not None:
+            self._poll.unregister(connection.fileno())
+            connection.close()
+            self._abandoned_check_s = time.monotonic() + ABANDONED_CHECK_S
+
+
+def _key(value: object) -> str:
+    if type(value) is not str or not 0 < len(value) <= KEY_CHARS_MAX:
+        raise BadPeer("a key is a short text")
+    if not (value.isascii() and value.isprintable()):
+        raise BadPeer("a key is printable ASCII")
+    return value
+
+
+def run(socket_path: str, node: str) -> int:
+    """Be the spawner of `node`, listening at `socket_path`; return the exit code.
+
+    3 when another one lives already. Strays of a dead one are killed first.
+    """
+    os.umask(0)  # modes are given exactly; tasks get 022
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own
+            os.set_inheritable(int(fd), False)
+    folder, name = os.path.split(os.path.abspath(socket_path))
+    os.chdir(folder)  # a socket's path is limited to 107 bytes, a node's folder is not
+    lock_fd = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return EXIT_ALREADY_RUNNING
+    processtree.become_subreaper()
+    Sweeper(node).kill_strays()
+    wake_fd, signal_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(signal_fd, warn_on_full_buffer=False)
+    door = Door(folder, name)
+    os.chdir("/")
+    spawner = Spawner(door, node, wake_fd)
+
+    def stop(*_: object) -> None:
+        spawner.is_stopping = True
+
+    # Handlers, not SIG_IGN: what is ignored here would be ignored in every task.
+    for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGTERM, stop)
+    gc.collect()
+    gc.freeze()
+    try:
+        spawner.serve()
+    finally:
+        door.close()
+    return 0
+
+
+def main() -> None:
+    """shoal-spawner [--detach] SOCKET NODE: what the agent starts; NODE is the node's folder.
+
+    --detach   go on as nobody's child, in a session of its own
+    """
+    arguments = sys.argv[1:]
+    detach = arguments[:1] == ["--detach"]
+    arguments = arguments[detach:]
+    if len(arguments) != 2 or arguments[0].startswith("-"):
+        print("usage: shoal-spawner [--detach] SOCKET NODE", file=sys.stderr)
+        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
+    if detach:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+    sys.exit(run(arguments[0], arguments[1]))
+
+
+if __name__ == "__main__":
+    main()

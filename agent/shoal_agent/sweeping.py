@@ -1,0 +1,222 @@
+"""The spawner's running processes: how they are reaped, and how a whole tree of them is ended.
+
+A run's record is only given out when nothing of the run is left. Most runs leave nothing, and
+finding that out costs one read (the list of our children) or, where the kernel does not offer it,
+one signal 0 to the run's process group and a look through /proc a second later for what hid from
+that. Everything else is a sweep: kill all members, look again, in rounds, without ever blocking.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from shoal_agent import processtree
+from shoal_agent.processtree import Family
+
+ROUND_S_MIN: Final = 0.001
+ROUND_S_MAX: Final = 0.05
+GIVE_UP_S: Final = 5.0
+"""A run whose remains cannot be killed (another user's, stuck in the kernel) is reported anyway."""
+LOOK_AROUND_S: Final = 1.0
+START_SLACK_S: Final = 0.05
+"""Process start times are counted in ticks of 10 ms, our own in nanoseconds."""
+
+
+class Process:
+    """A run's first process, from just before its start until nothing of the run is left.
+
+    usage  None until it has ended; its own and its waited-for children's
+    """
+
+    __slots__ = (
+        "boot_s", "end_s", "ended_at", "exit_code", "is_doomed", "key", "killed", "limit_at_s",
+        "pid", "start_s", "started_at", "timed_out", "usage", "used_s",
+    )  # fmt: skip
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.pid = 0
+        self.boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.start_s = time.monotonic()
+        self.started_at = time.time()
+        self.end_s = self.ended_at = 0.0
+        self.exit_code = 0
+        self.usage: os.struct_rusage | None = None  # pyright: ignore[reportAttributeAccessIssue]
+        self.used_s = 0.0
+        self.limit_at_s = math.inf
+        self.timed_out = self.killed = self.is_doomed = False
+
+
+class Sweeper:
+    """All processes of one spawner."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._children: Callable[[], list[int]] | None = processtree.children_reader()
+        self._first: dict[int, Process] = {}  # by pid, not reaped yet
+        self._runs: dict[str, Process] = {}  # by key, not reported yet
+        self._doomed: dict[str, Process] = {}  # by key, being swept
+        # Adopted daemons, and the runs that each may belong to; without any, it is to be killed.
+        self._orphans: dict[int, set[str]] = {}
+        self._round_s = ROUND_S_MIN
+        self._sweep_due_s = math.inf
+        self._look_due_s = math.inf
+
+    @property
+    def due_s(self) -> float:
+        """When `work` wants to be called, by the monotonic clock; inf: not before a child ends."""
+        return min(self._sweep_due_s, self._look_due_s)
+
+    def add(self, process: Process) -> None:
+        """Take in a process that was just started."""
+        self._first[process.pid] = process
+        self._runs[process.key] = process
+
+    def get(self, key: str) -> Process | None:
+        """Return the process of a run that is not reported yet."""
+        return self._runs.get(key)
+
+    def running(self) -> Iterable[Process]:
+        """Return all that are not reported yet."""
+        return self._runs.values()
+
+    def doom(self, process: Process) -> None:
+        """End a run with all its processes; a later `work` or `reap` returns it."""
+        process.is_doomed = True
+        self._doomed[process.key] = process
+        self._round_s = ROUND_S_MIN
+        self._sweep_due_s = 0.0
+
+    def reap(self) -> list[Process]:
+        """Bury ended children; return the runs of which nothing is left."""
+        ended: list[Process] = []
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            process = self._first.pop(pid, None)
+            if process is None:
+                self._orphans.pop(pid, None)
+                continue
+            process.end_s = time.monotonic()
+            process.ended_at = time.time()
+            process.exit_code = os.waitstatus_to_exitcode(status)
+            process.usage = usage
+            ended.append(process)
+        if not ended:
+            return ended
+        for process in self._with_remains(ended):
+            self.doom(process)
+        clean = [process for process in ended if not process.is_doomed]
+        for process in clean:
+            self._forget(process)
+        if self._doomed:
+            self._sweep_due_s = 0.0  # what was waited for may just have ended
+        return clean
+
+    def work(self) -> list[Process]:
+        """Do a round of killing where one is due; return the runs of which nothing is left."""
+        now_s = time.monotonic()
+        if now_s < self.due_s:
+            return []
+        processes = processtree.scan()
+        self._adopt(processes)
+        self._look_due_s = math.inf
+        me = os.getpid()
+        ours = processtree.descendants(processes, [me])
+        homeless = {pid for pid, runs in self._orphans.items() if not runs and pid in processes}
+        victims = homeless | processtree.descendants(processes, homeless)
+        gone: list[Process] = []
+        for key, process in self._doomed.items():
+            orphans = [pid for pid, runs in self._orphans.items() if runs == {key}]
+            family = Family(key, process.pid, orphans)
+            remains = processtree.members(processes, ours, self._node, family)
+            victims |= remains
+            has_ended = process.usage is not None
+            if has_ended and (not remains or now_s > process.end_s + GIVE_UP_S):
+                gone.append(process)
+        processtree.kill(victims)
+        for process in gone:
+            del self._doomed[process.key]
+            self._forget(process)
+        if self._doomed or homeless:
+            self._sweep_due_s = now_s + self._round_s
+            self._round_s = min(self._round_s * 2, ROUND_S_MAX)
+        else:
+            self._sweep_due_s = math.inf
+        return gone
+
+    def kill_all(self) -> None:
+        """Kill every descendant and wait until none is left, for GIVE_UP_S at most."""
+
+        def left() -> set[int]:
+            return processtree.descendants(processtree.scan(), [os.getpid()])
+
+        self._kill_until_none(left)
+
+    def kill_strays(self) -> None:
+        """Kill what an earlier spawner of this node left running; waits as `kill_all` does."""
+        self._kill_until_none(lambda: processtree.strays(self._node))
+
+    def _kill_until_none(self, left: Callable[[], set[int]]) -> None:
+        give_up_s = time.monotonic() + GIVE_UP_S
+        while (pids := left()) and time.monotonic() < give_up_s:
+            processtree.kill(pids)
+            time.sleep(ROUND_S_MIN)  # nobody is served at a start and at an end
+            self.reap()
+
+    def _with_remains(self, ended: list[Process]) -> list[Process]:
+        """Return those of the just ended runs of which a process may be left."""
+        found: set[str] = set()
+        if self._orphans:
+            keys = {process.key for process in ended}
+            for runs in self._orphans.values():
+                if runs and runs <= keys:
+                    found |= runs
+        if self._children is None:
+            self._look_due_s = min(self._look_due_s, time.monotonic() + LOOK_AROUND_S)
+            found |= {p.key for p in ended if processtree.group_is_alive(p.pid)}
+        else:
+            known = self._first.keys() | self._orphans.keys()
+            if not known.issuperset(self._children()):
+                self._adopt(processtree.scan())
+                keys = {process.key for process in ended}
+                found |= {key for runs in self._orphans.values() for key in runs if runs <= keys}
+            if not self._first:  # the list may miss one while others end: proc(5)
+                self._look_due_s = time.monotonic() + LOOK_AROUND_S
+        return [process for process in ended if process.key in found]
+
+    def _adopt(self, processes: dict[int, processtree.Process]) -> None:
+        """Find out whose the new children of ours are: daemons that left their parents.
+
+        One that wiped its environment and began a session may be any run's that ran when it
+        started; it is killed with the last of them.
+        """
+        me = os.getpid()
+        families = {key: Family(key, p.pid) for key, p in self._runs.items()}
+        for process in processes.values():
+            pid = process.pid
+            if process.parent != me or pid in self._first or pid in self._orphans:
+                continue
+            key = processtree.owner(process, self._node, families)
+            if key is not None:
+                self._orphans[pid] = {key} & self._runs.keys()
+            else:
+                born_s = process.start_s + START_SLACK_S
+                self._orphans[pid] = {p.key for p in self._runs.values() if p.boot_s <= born_s}
+            if not self._orphans[pid]:
+                self._sweep_due_s = 0.0
+
+    def _forget(self, process: Process) -> None:
+        del self._runs[process.key]
+        for runs in self._orphans.values():
+            runs.discard(process.key)
+            if not runs:
+                self._sweep_due_s = 0.0
