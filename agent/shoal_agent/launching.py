@@ -23,9 +23,10 @@ except ImportError:  # another interpreter than CPython
 UMASK: Final = 0o022
 OUTPUT_MODE: Final = 0o644
 _OUTPUT_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+_DEFAULT_PATH: Final = b"PATH=/usr/local/bin:/usr/bin:/bin"
 
-Environment = dict[str, str]
+Environment = dict[str, bytes]
+"""Names, each with the whole NAME=value that exec wants: encoded once, used for every task."""
 
 
 class LaunchFailed(Exception):
@@ -155,11 +156,8 @@ class Launcher:
         raises       LaunchFailed("environment"), ("cwd"), ("program") or ("process")
         The umask is 022, stdin /dev/null, nothing else open; signals have their default actions.
         """
-        env = {**base, **launch.env, **marks}
-        if any("=" in name for name in launch.env):
-            raise LaunchFailed(errno.EINVAL, "environment")
         try:
-            return self._spawn(launch, env, out, err)
+            return self._spawn(launch, {**base, **launch.env, **marks}, out, err)
         except (ValueError, OverflowError) as error:  # NUL or a lone surrogate in a text
             raise LaunchFailed(errno.EINVAL, "program") from error
 
@@ -186,7 +184,7 @@ class Launcher:
             False,  # nothing to close: every descriptor of this process closes on exec
             (),
             os.fsencode(launch.cwd),
-            [os.fsencode(f"{name}={value}") for name, value in env.items()],
+            list(env.values()),
             *(self._null, -1, -1, out, -1, err, self._report_fd, child_fd),
             True,  # SIGPIPE and SIGXFSZ, which Python ignores, get their default actions again
             True,  # a new session, and so a new process group
@@ -225,8 +223,9 @@ class Launcher:
             user = {"user": launch.uid, "group": launch.gid, "extra_groups": launch.groups}
         try:
             process = subprocess.Popen(
-                launch.argv, env=env, cwd=launch.cwd, stdin=self._null, stdout=out, stderr=err,
-                start_new_session=True, umask=UMASK, **user,
+                launch.argv, env=dict(entry.split(b"=", 1) for entry in env.values()),
+                cwd=launch.cwd, stdin=self._null, stdout=out, stderr=err, start_new_session=True,
+                umask=UMASK, **user,
             )  # fmt: skip
         except OSError as error:
             stage = "cwd" if error.filename == launch.cwd else "program"
@@ -236,12 +235,19 @@ class Launcher:
 
 
 def environment(value: object) -> Environment:
-    """Take in decoded JSON, names to values; ValueError when it is something else."""
+    """Take in decoded JSON, names to values; ValueError when no environment can be made of it."""
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(type(text) is str for text in value.values()):
+    if not isinstance(value, dict):
         raise ValueError("an environment is names and texts")
-    return value
+    return {name: entry(name, text) for name, text in value.items()}
+
+
+def entry(name: str, value: object) -> bytes:
+    """Return NAME=value; ValueError when that is not possible."""
+    if type(value) is not str or not name or "=" in name or "\0" in name or "\0" in value:
+        raise ValueError("an environment is names and texts")
+    return os.fsencode(f"{name}={value}")
 
 
 def seconds_or_none(value: object) -> float | None:
@@ -260,7 +266,7 @@ def _programs(program: str, env: Environment) -> list[bytes]:
     name = os.fsencode(program)
     if b"/" in name:
         return [name]
-    path = os.fsencode(env.get("PATH", _DEFAULT_PATH))
+    path = env.get("PATH", _DEFAULT_PATH).partition(b"=")[2]
     return [b"/".join((folder or b".", name)) for folder in path.split(b":")]
 
 

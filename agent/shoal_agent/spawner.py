@@ -10,6 +10,7 @@ acknowledged. The agent speaks to it over a Unix socket, one JSON array of comma
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import math
@@ -34,7 +35,7 @@ RUNS_MAX: Final = 50_000
 """Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
 KEY_CHARS_MAX: Final = 200
 LIST_CHUNK: Final = 500
-FLUSH_INTERVAL_S: Final = 0.005
+FLUSH_INTERVAL_S: Final = 0.01
 """Under load, ends of runs go out so often and no more, since each write wakes the agent; after a
 silence at once. "started" waits so long for its "exited".
 """
@@ -52,11 +53,14 @@ class Spawner:
         """wake_fd  becomes readable when a signal arrived"""
         self._door = door
         self._node = node
+        self._mark = {processtree.NODE_MARK: launching.entry(processtree.NODE_MARK, node)}
         self._wake_fd = wake_fd
         self._keeper: SlotKeeper[Launch, Event] = SlotKeeper()
         self._launcher = Launcher()
         self._sweeper = Sweeper(node)
         self._bases: dict[str, launching.Environment] = {"": {}}
+        self._prepared_run: NodeRun | None = None
+        self._prepared = (-1, -1)
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._events: list[Event] = []
@@ -84,6 +88,7 @@ class Spawner:
                 self._finish(process)
             self._start_due()
             self._flush()
+            self._prepare_next()
             self._notice_abandonment()
         self._sweeper.kill_all()
 
@@ -123,13 +128,37 @@ class Spawner:
             else:
                 self._start(run, run.launch)
 
+    def _prepare_next(self) -> None:
+        """Make ahead what the next run needs, while all slots are busy with others.
+
+        With short tasks this is most of what keeps a slot waiting between two of them.
+        """
+        run = self._keeper.head()
+        if run is self._prepared_run or run is None or run.launch is None:
+            return
+        self._discard_prepared()
+        with contextlib.suppress(LaunchFailed):  # it fails again, and is told, in its turn
+            self._prepared = self._launcher.prepare(run.launch)
+            self._prepared_run = run
+
+    def _discard_prepared(self) -> None:
+        if self._prepared_run is not None:
+            self._launcher.close(*self._prepared)
+            self._prepared_run = None
+
     def _start(self, run: NodeRun, launch: Launch) -> None:
-        marks = {processtree.RUN_MARK: run.key, processtree.NODE_MARK: self._node}
+        marks = {
+            **self._mark,
+            processtree.RUN_MARK: launching.entry(processtree.RUN_MARK, run.key),
+        }
         try:
             base = self._bases.get(launch.base)
             if base is None:
-                raise LaunchFailed(2, "environment")
-            out, err = self._launcher.prepare(launch)
+                raise LaunchFailed(errno.EINVAL, "environment")
+            if run is self._prepared_run:
+                (out, err), self._prepared_run = self._prepared, None
+            else:
+                out, err = self._launcher.prepare(launch)
             try:
                 process = Process(run.key)
                 process.pid = self._launcher.spawn(launch, base, marks, out, err)

@@ -77,6 +77,11 @@ class SlotKeeper(Generic[L, R]):
         (self._queue if slots else self._slotless)[key] = run
         return run
 
+    def head(self) -> Run[L, R] | None:
+        """Return the run whose turn is next, wherever its slots are; None: nothing is queued."""
+        queue = self._slotless or self._queue
+        return queue[next(iter(queue))] if queue else None
+
     def grant(self) -> Run[L, R] | None:
         """Give the next run in order its slots; None when it must wait or nothing is queued.
 

@@ -1,0 +1,1 @@
+"""The numbers we promise: each module has `run() -> list[Figure]`. `python -m tests.bench.run`."""

@@ -1,0 +1,34 @@
+"""Run all benches, or the named ones: `python -m tests.bench.run [NAME ...]`; one line a figure.
+
+A bench is a module beside this one with `run() -> list[Figure]`. Exit code 1 when one fell short.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from tests.bench.figures import HERE, Figure
+
+NOT_BENCHES = {"__init__", "figures", "run"}
+
+
+def main() -> int:
+    present = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_BENCHES)
+    present = [name for name in present if not name.endswith("_client")]
+    chosen = sys.argv[1:] or present
+    for name in chosen:
+        if name not in present:
+            print(f"no bench {name!r}; there are: {', '.join(present)}", file=sys.stderr)
+            return 2
+    are_ok = True
+    for name in chosen:
+        figures: list[Figure] = importlib.import_module(f"tests.bench.{name}").run()
+        for figure in figures:
+            print(figure, flush=True)
+            are_ok &= figure.is_ok
+    return 0 if are_ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
