@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.links.connection import Connection
@@ -26,8 +26,6 @@ JOIN_BYTES_MAX: Final = 4096
 JOIN_S_MAX: Final = 10.0
 CLOSE_S_MAX: Final = 1.0
 _BEARER: Final = re.compile(r"Bearer ([\x21-\x7e]{1,512})\Z")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _Join(msgspec.Struct):
@@ -51,7 +49,7 @@ class Listener:
         return [web.post(JOIN_PATH, self.join), web.get(LINK_PATH, self.link)]
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return a middleware that takes agents' requests before an application sees them."""
         handlers = self._handlers
 

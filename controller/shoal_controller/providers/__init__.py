@@ -1,0 +1,1 @@
+"""Where nodes come from. Each provider imports one vendor library at most, no other provider."""
