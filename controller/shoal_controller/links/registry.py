@@ -162,20 +162,20 @@ class AccountLinks:
     registry: Registry
     account: str
 
-    def send(self, serial: int, message: Message) -> None:
+    def send(self, node_serial: int, message: Message) -> None:
         """Queue a message; see Registry.send."""
-        self.registry.send(self.account, serial, message)
+        self.registry.send(self.account, node_serial, message)
 
     async def request(
-        self, serial: int, request: FileRequest, timeout_s: float = REQUEST_TIMEOUT_S
+        self, node_serial: int, request: FileRequest, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> FileReply:
         """Return the node's answer or raise Unavailable; see Registry.request."""
-        return await self.registry.request(self.account, serial, request, timeout_s)
+        return await self.registry.request(self.account, node_serial, request, timeout_s)
 
-    def is_connected(self, serial: int) -> bool:
+    def is_connected(self, node_serial: int) -> bool:
         """Whether the node has a connection now."""
-        return self.registry.is_connected(self.account, serial)
+        return self.registry.is_connected(self.account, node_serial)
 
-    def forget(self, serial: int) -> None:
+    def forget(self, node_serial: int) -> None:
         """Close the link of a deleted node."""
-        self.registry.forget(self.account, serial)
+        self.registry.forget(self.account, node_serial)

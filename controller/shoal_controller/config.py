@@ -1,0 +1,226 @@
+"""What a controller is told from outside: one frozen Config, from controller.toml, and keys.
+
+Keys are no configuration: they are made on the first start and live with the account's state.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import secrets
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from shoal_controller.core.account import Quotas
+from shoal_controller.core.scheduler import Limits
+
+API_PORT: Final = 10443
+STORAGE_PORT: Final = 10000
+"""Where Azurite listens too, so that tools that look for a local storage find this one."""
+ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]{3,24}")
+KEY_BYTES: Final = 64
+_WHERE: Final = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class BadConfig(Exception):
+    """The configuration cannot be used; the text names the file and the key."""
+
+
+class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a server listens. port 0: a free one.
+
+    url  how clients reach it; empty: http://host:port
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError("host is empty")
+        if self.url:
+            parts = urlsplit(self.url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"url {self.url!r} is not http://... or https://...")
+            if parts.query or parts.fragment or self.url.endswith("/"):
+                raise ValueError(f"url {self.url!r} ends with the host or a path, no '/'")
+
+
+class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One account: its limits."""
+
+    dedicated_core_count_max: Count = 100
+    low_priority_core_count_max: Count = 100
+    pool_count_max: Count = 100
+    active_job_count_max: Count = 300
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(
+            self.dedicated_core_count_max,
+            self.low_priority_core_count_max,
+            self.pool_count_max,
+            self.active_job_count_max,
+        )
+
+
+class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nodes that are processes of this machine.
+
+    controller_url  where their agents dial; empty: the API's port on this machine
+    end_with_controller  they end when the controller is told to end; otherwise they go on, and the
+                         next start takes them up
+    """
+
+    controller_url: str = ""
+    end_with_controller: bool = False
+
+
+class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much one round of the scheduler does; see core.scheduler.Limits."""
+
+    placements_max: Annotated[int, msgspec.Meta(ge=1)] = Limits.placements_max
+    ahead_s_max: Annotated[float, msgspec.Meta(ge=0)] = Limits.ahead_s_max
+    ahead_count_max: Count = Limits.ahead_count_max
+    stall_s: Annotated[float, msgspec.Meta(gt=0)] = Limits.stall_s
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            placements_max=self.placements_max,
+            ahead_s_max=self.ahead_s_max,
+            ahead_count_max=self.ahead_count_max,
+            stall_s=self.stall_s,
+        )
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All a controller is told.
+
+    data  the folder that holds everything; one controller at a time
+    """
+
+    data: Path
+    accounts: dict[str, AccountSettings]
+    listen: Address = Address(port=API_PORT)
+    storage: Address = Address(port=STORAGE_PORT)
+    local: LocalSettings = LocalSettings()
+    scheduling: SchedulingSettings = SchedulingSettings()
+
+    def __post_init__(self) -> None:
+        if not self.accounts:
+            raise ValueError("accounts is empty: name at least one, as [accounts.NAME]")
+        for name in self.accounts:
+            if not ACCOUNT_NAME.fullmatch(name):
+                raise ValueError(
+                    f"accounts.{name[:40]}: an account name has 3 to 24 characters, each a"
+                    " lower-case letter or a digit"
+                )
+
+
+def load(path: Path) -> Config:
+    """Return the configuration in a file; raise BadConfig naming what is wrong.
+
+    A relative `data` is meant from the file's folder.
+    """
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as err:
+        raise BadConfig(f"{path} cannot be read: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise BadConfig(f"{path} is not TOML: {err}") from err
+    try:
+        config = msgspec.convert(found, Config, dec_hook=_path)
+    except msgspec.ValidationError as err:
+        located = _WHERE.match(str(err))
+        what, where = (located[1], located[2]) if located else (str(err), "")
+        raise BadConfig(f"{path}: {where + ': ' if where else ''}{what}") from err
+    return msgspec.structs.replace(config, data=(path.parent / config.data).absolute())
+
+
+def _path(shape: type, value: object) -> object:
+    if shape is Path and type(value) is str and value:
+        return Path(value)
+    raise ValueError("must be the path of a folder")
+
+
+TEMPLATE: Final = f"""\
+# A Shoal controller. Start it with: shoal-controller --config controller.toml
+data = "data"                   # everything it keeps; from this file's folder
+
+[listen]                        # the Batch API, and the address that agents dial
+host = "127.0.0.1"
+port = {API_PORT}
+# url = "https://batch.example.org"      # how clients reach it, when not at host:port
+
+[storage]                       # the blob gateway
+host = "127.0.0.1"
+port = {STORAGE_PORT}
+# url = "https://blobs.example.org"
+
+[accounts.myaccount]            # keys are made on the first start: data/accounts/NAME/keys.json
+dedicated_core_count_max = 100
+low_priority_core_count_max = 100
+pool_count_max = 100
+active_job_count_max = 300
+
+[local]                         # nodes that are processes of this machine
+end_with_controller = false     # true: they end when the controller is told to end
+"""
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """An account's keys with base64 undone, primary first."""
+
+    batch: tuple[bytes, bytes] = field(repr=False)
+    storage: tuple[bytes, bytes] = field(repr=False)
+
+
+def account_keys(folder: Path) -> AccountKeys:
+    """Return the keys kept in an account's folder, made now if there are none.
+
+    Raises BadConfig when the file was damaged: new keys would lock everyone out silently.
+    """
+    path = folder / "keys.json"
+    if not path.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = {
+            kind: [base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() for _ in range(2)]
+            for kind in ("batch", "storage")
+        }
+        write_private(path, json.dumps(fresh, indent=2) + "\n")
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[bytes, bytes]])
+        keys = AccountKeys(kept["batch"], kept["storage"])
+    except (msgspec.MsgspecError, KeyError) as err:
+        raise BadConfig(f"{path} is not a pair of keys for batch and storage: {err}") from err
+    if not all((*keys.batch, *keys.storage)):
+        raise BadConfig(f"{path} holds an empty key")
+    return keys
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once and durably, readable by nobody else."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

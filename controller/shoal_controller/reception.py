@@ -1,0 +1,51 @@
+"""What links report, brought to the account that it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from shoal_controller.core.errors import Refused
+from shoal_controller.links.events import NodeRef
+from shoal_controller.operations import reports
+from shoal_controller.operations.context import Context
+from shoal_protocol.codec import Entry
+from shoal_protocol.link import LinkEnd
+from shoal_protocol.messages import Hello
+from shoal_protocol.specs import NodeConfig
+
+
+class Reception:
+    """LinkEvents for all accounts of a controller."""
+
+    def __init__(self, accounts: Mapping[str, Context], new_secret: Callable[[str], str]) -> None:
+        """new_secret   makes a fresh node key of an account"""
+        self._accounts = accounts
+        self._new_secret = new_secret
+
+    async def join(self, node_id: str, token: str) -> str:
+        ctx = self._of_secret(token)
+        return await reports.join_node(ctx, node_id, token, self._new_secret(ctx.account.name))
+
+    async def authenticate(self, key: str) -> NodeRef:
+        ctx = self._of_secret(key)
+        node = await reports.find_node_by_key(ctx, key)
+        return NodeRef(ctx.account.name, node.serial, node.id)
+
+    async def hello(self, ref: NodeRef, hello: Hello, end: LinkEnd) -> NodeConfig:
+        ctx = self._accounts[ref.account]
+        return await reports.agent_hello(ctx, ref.serial, hello, end.unacked_messages)
+
+    async def entries(self, ref: NodeRef, entries: Sequence[Entry]) -> None:
+        await reports.agent_entries(self._accounts[ref.account], ref.serial, entries)
+
+    def disconnected(self, ref: NodeRef) -> None:
+        reports.agent_disconnected(self._accounts[ref.account], ref.serial)
+
+    def heard(self, ref: NodeRef) -> None:
+        reports.agent_heard(self._accounts[ref.account], ref.serial)
+
+    def _of_secret(self, secret: str) -> Context:
+        ctx = self._accounts.get(secret.partition(":")[0])
+        if ctx is None:
+            raise Refused("AuthenticationFailed")
+        return ctx
