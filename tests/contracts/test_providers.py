@@ -30,7 +30,7 @@ NAMES = ("agent", "spawner", "task2", "task1", "wiped")
 async def folder(tmp_path: Path) -> AsyncIterator[Path]:
     folder = tmp_path / "nodes"
     yield folder
-    processes.end_families([local.AGENT_MARK, local.TASK_MARK], folder)
+    local.end_all(folder)
 
 
 @contextlib.asynccontextmanager
@@ -297,7 +297,7 @@ def test_directories_closed_by_a_task_are_removed():
         if child == 0:
             try:
                 os.setuid(nobody)
-                local._remove(tree)
+                local.remove_tree(tree)
             finally:
                 os._exit(1 if tree.exists() else 0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

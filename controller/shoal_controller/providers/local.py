@@ -111,7 +111,7 @@ class LocalProvider:
             (folder / "node.json").unlink()  # from here on nobody starts it again
         await self._end(node_id)
         try:
-            await asyncio.to_thread(_remove, folder)
+            await asyncio.to_thread(remove_tree, folder)
         except OSError as err:
             raise Unavailable(f"cannot remove the folder of node {node_id}: {err}") from err
 
@@ -142,9 +142,8 @@ class LocalProvider:
         keeper = self._keepers.pop(node_id, None)
         if keeper is not None:
             await keeper.stop()
-        marks = (AGENT_MARK, TASK_MARK)
         try:
-            await asyncio.to_thread(processes.end_families, marks, self._folder_of(node_id))
+            await asyncio.to_thread(end_all, self._folder_of(node_id))
         except TimeoutError as err:
             raise Unavailable(str(err)) from err
         if keeper is not None:
@@ -257,7 +256,7 @@ def _write_settings(folder: Path, controller_url: str) -> bool:
         "node_id": folder.name,
         "controller_url": controller_url,
         "root": str(folder / "root"),
-        "private": str(folder / "private"),
+        "private_dir": str(folder / "private"),
         "join_token_file": str(folder / "join_token"),
     }
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -279,7 +278,12 @@ def _write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _remove(folder: Path) -> None:
+def end_all(folder: Path) -> None:
+    """End every process of the node, or of all nodes, in a folder. Blocks; TimeoutError."""
+    processes.end_families((AGENT_MARK, TASK_MARK), folder.resolve())
+
+
+def remove_tree(folder: Path) -> None:
     """Remove a tree whatever modes its directories were given. Blocks."""
 
     try:
