@@ -1,0 +1,390 @@
+"""An HTTP caller of the Batch API: signs, sends, repeats what may be repeated, follows pages.
+
+Requests and answers stay the API's own JSON. What a failure means to a person is in hints.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from shoal_cli.faults import Fault, ServiceFault, Unreachable
+from shoal_cli.hints import hint, segments_of
+from shoal_cli.settings import Settings
+
+API_VERSION: Final = "2025-06-01"
+PAGE_MAX: Final = 1000
+REPEATABLE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_CONTENT_TYPE: Final = "application/json; odata=minimalmetadata"
+_CHUNK_BYTES: Final = 65_536
+_BUSY: Final = frozenset({500, 502, 503, 504})
+_FIRST_DELAY_S: Final = 0.1
+_DELAY_S_MAX: Final = 3.0
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a HEAD of a file tells. `length` in bytes."""
+
+    length: int
+    headers: Mapping[str, str]
+
+
+def sign(settings: Settings, method: str, url: str, headers: Mapping[str, str]) -> str:
+    """Return the Authorization header."""
+    import base64, hashlib, hmac
+    from urllib.parse import parse_qsl
+    parts = urlsplit(url)
+    lower = {k.lower(): v for k, v in headers.items()}
+    names = ["content-encoding", "content-language", "content-length", "content-md5", "content-type",
+        "date", "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range"]
+    lines = [method] + [lower.get(n, "") for n in names]
+    lines += [f"{k}:{v}" for k, v in sorted(lower.items()) if k.startswith("ocp-")]
+    lines.append(f"/{settings.account}{parts.path}")
+    lines += [f"{k}:{v}" for k, v in sorted(parse_qsl(parts.query))]
+    mac = hmac.new(settings.key, "\n".join(lines).encode(), hashlib.sha256).digest()
+    return f"SharedKey {settings.account}:{base64.b64encode(mac).decode()}"
+
+
+def path_of(*segments: str) -> str:
+    """Return a URL path; each segment is escaped whole, so a file's inner path is one segment."""
+    return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+class Client:
+    """One connection to one account. Use as `async with`.
+
+    patience_s  how long a request that may be repeated goes on trying while the service does not
+                answer or is busy; commands that follow something set it higher
+    sleep       waits between tries; tests bring their own
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        patience_s: float = 1.5,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings
+        self.patience_s = patience_s
+        self._sleep = sleep
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+        # trust_env stays off: a proxy in the environment must not see what loopback carries.
+        self._http = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    # --- JSON -------------------------------------------------------------------------------------
+
+    async def get(self, path: str, **query: str) -> Json:
+        """Return one resource."""
+        return await self._json("GET", path, query)
+
+    async def post(self, path: str, body: Json | None = None, **query: str) -> Json:
+        """Do an action or create something; returns the answer's JSON, `{}` if it has none."""
+        return await self._json("POST", path, query, body)
+
+    async def patch(self, path: str, body: Json) -> None:
+        """Change properties of a resource."""
+        await self._json("PATCH", path, {}, body)
+
+    async def delete(self, path: str, **query: str) -> None:
+        """Delete a resource. One that an earlier try already deleted counts as deleted."""
+        await self._json("DELETE", path, query)
+
+    async def exists(self, path: str) -> bool:
+        """Return whether GET finds the resource."""
+        try:
+            await self.get(path)
+        except ServiceFault as fault:
+            if fault.status == 404:
+                return False
+            raise
+        return True
+
+    async def pages(
+        self, path: str, *, limit: int | None = None, **query: str
+    ) -> AsyncIterator[list[Json]]:
+        """Yield a list's pages until its end, or until `limit` elements were given."""
+        if limit is not None:
+            query["maxresults"] = str(max(1, min(limit, PAGE_MAX)))
+        left = limit
+        link: str | None = None
+        while True:
+            page = await self._json("GET", path, query, link=link)
+            values: list[Json] = page.get("value") or []
+            if left is not None:
+                values = values[:left]
+                left -= len(values)
+            yield values
+            link = page.get("odata.nextLink")
+            if not link or left == 0:
+                return
+            link = self._own_link(link)
+
+    def _own_link(self, link: str) -> str:
+        """Return a continuation on the endpoint we were given.
+
+        The link names the service's public host; we keep to the address that works from here, and
+        never sign a request for another host than the one configured.
+        """
+        parts = urlsplit(link)
+        return f"{self.settings.endpoint}{parts.path}?{parts.query}"
+
+    # --- files ------------------------------------------------------------------------------------
+
+    async def file_facts(self, path: str) -> FileFacts:
+        """Return a file's size and headers."""
+        async with self._answer("HEAD", path, {}) as answer:
+            return FileFacts(int(answer.headers.get("Content-Length", "0")), dict(answer.headers))
+
+    async def read_file(
+        self, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield a file's bytes from `start` up to, not including, `end`.
+
+        Without `end` it is read whole as it is now. A connection lost on the way is taken up again
+        where it broke.
+        """
+        if end is None:
+            end = (await self.file_facts(path)).length
+        position = start
+        barren_count = 0
+        while position < end:
+            ranged = {"ocp-range": f"bytes={position}-{end - 1}"}
+            before = position
+            try:
+                async with self._answer("GET", path, {}, headers=ranged) as answer:
+                    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                        chunk = chunk[: end - position]
+                        position += len(chunk)
+                        yield chunk
+                if position == before:
+                    return  # it became shorter meanwhile
+            except (aiohttp.ClientError, TimeoutError) as err:
+                barren_count = 0 if position > before else barren_count + 1
+                if barren_count > 2:
+                    raise self._unreachable("GET", path, err) from err
+
+    # --- one request ------------------------------------------------------------------------------
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Json | None = None,
+        *,
+        link: str | None = None,
+    ) -> Json:
+        async with self._answer(method, path, query, body=body, link=link) as answer:
+            content = await answer.read()
+        if not content:
+            return {}
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Fault(
+                "the answer is not JSON",
+                where=f"{method} {path}",
+                mend=f"is {self.settings.endpoint} really a Batch service?",
+            )
+        return found
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+        link: str | None = None,
+    ) -> _Answer:
+        url = link or self.settings.endpoint + path + "?" + urlencode(
+            {"api-version": API_VERSION, **query}, quote_via=quote, safe="$'(),"
+        )
+        content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        return _Answer(self, method, path, url, content, dict(headers or {}))
+
+    async def send(
+        self, method: str, path: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Send one request, again where that is safe, and return a success, body unread.
+
+        Raises ServiceFault for a refusal, Unreachable where nothing answers.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.patience_s
+        delay = _FIRST_DELAY_S
+        is_repeat = False
+        while True:
+            failure: Exception
+            try:
+                answer = await self._send_once(method, url, body, headers)
+                if answer.status < 300:
+                    return answer
+                failure = await self._refusal(method, path, answer)
+                if is_repeat and method == "DELETE" and _is_gone(failure):
+                    return answer
+                may_repeat = answer.status in _BUSY and method in REPEATABLE
+            except aiohttp.ClientConnectorError as err:  # never arrived: safe for every method
+                failure, may_repeat = self._unreachable(method, path, err), _may_pass(err)
+            except (aiohttp.ClientError, TimeoutError) as err:
+                failure, may_repeat = self._unreachable(method, path, err), method in REPEATABLE
+            if not may_repeat or loop.time() + delay > give_up:
+                raise failure
+            # Jitter: many who wait for one service must not return in step.
+            await self._sleep(delay * random.uniform(0.75, 1.25))
+            delay = min(delay * 2, _DELAY_S_MAX)
+            is_repeat = True
+
+    async def _send_once(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        assert self._http is not None, "use Client as a context manager"
+        sent = {**headers, "ocp-date": format_datetime(datetime.now(UTC), usegmt=True)}
+        sent["Accept"] = "application/json" if method not in ("HEAD",) else "*/*"
+        if method not in ("GET", "HEAD"):
+            sent["Content-Length"] = str(len(body))
+        if body:
+            sent["Content-Type"] = _CONTENT_TYPE
+        sent["Authorization"] = sign(self.settings, method, url, sent)
+        return await self._http.request(
+            method,
+            URL(url, encoded=True),
+            data=body or None,
+            headers=sent,
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type",),
+        )
+
+    # --- failures ---------------------------------------------------------------------------------
+
+    async def _refusal(
+        self, method: str, path: str, answer: aiohttp.ClientResponse
+    ) -> ServiceFault:
+        content = await answer.content.read(_CHUNK_BYTES)
+        answer.release()
+        where = f"{method} {unquote(path)} answered {answer.status}"
+        code, why = _explained(content)
+        if not why:  # a HEAD has no body; a proxy has its own
+            code = "ResourceNotFound" if answer.status == 404 else code
+            why = [answer.reason or "no reason given"]
+        mend = hint(
+            code,
+            segments=segments_of(path),
+            sources=self.settings.sources,
+            skew=_skew(answer.headers.get("Date")),
+        )
+        if not code and mend is None:
+            mend = f"is {self.settings.endpoint} really a Batch service?"
+        return ServiceFault(answer.status, code, why, where=where, mend=mend)
+
+    def _unreachable(self, method: str, path: str, err: BaseException) -> Unreachable:
+        endpoint = self.settings.endpoint
+        source = self.settings.sources.get("endpoint", "")
+        mend = f"is the service running? The endpoint {endpoint} comes from {source}"
+        if isinstance(err, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+            why = "its certificate is not trusted"
+            mend = "set SSL_CERT_FILE to the certificates that sign for the service"
+        elif isinstance(err, aiohttp.ClientConnectorSSLError):
+            why = "it does not speak TLS"
+            mend = f"is the endpoint plain http? {endpoint} comes from {source}"
+        elif isinstance(err, aiohttp.ClientConnectorDNSError):
+            why = "the host's name is not known"
+        elif isinstance(err, ConnectionRefusedError) or (
+            isinstance(err, aiohttp.ClientConnectorError)
+            and isinstance(err.os_error, ConnectionRefusedError)
+        ):
+            why = "connection refused: nothing listens there"
+            mend = f"is `shoal dev` running? The endpoint {endpoint} comes from {source}"
+        elif isinstance(err, TimeoutError):
+            why = "no answer in time"
+        elif isinstance(err, aiohttp.ServerDisconnectedError):
+            why = "the connection was closed before an answer"
+        else:
+            why = str(err) or type(err).__name__
+        return Unreachable(why, where=f"{method} {unquote(path)} at {endpoint}", mend=mend)
+
+
+class _Answer:
+    """`async with` around one answered request: the connection goes back when it is left."""
+
+    def __init__(
+        self, client: Client, method: str, path: str, url: str, body: bytes, headers: dict[str, str]
+    ) -> None:
+        self._client = client
+        self._request = (method, path, url, body, headers)
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        self._response = await self._client.send(*self._request)
+        return self._response
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._response is not None:
+            self._response.release()
+
+
+def _is_gone(failure: ServiceFault) -> bool:
+    return failure.status == 404 or failure.code.endswith("BeingDeleted")
+
+
+def _may_pass(err: aiohttp.ClientConnectorError) -> bool:
+    """Return whether trying again can help: a wrong certificate stays wrong."""
+    return not isinstance(
+        err,
+        aiohttp.ClientConnectorCertificateError
+        | aiohttp.ClientConnectorSSLError
+        | aiohttp.ClientConnectorDNSError,
+    )
+
+
+def _explained(content: bytes) -> tuple[str, list[str]]:
+    """Return code and reasons of an error body; both empty where it is not one of the API's."""
+    try:
+        found = json.loads(content)
+        code = str(found["code"])
+        lines = str(found["message"]["value"]).splitlines()
+    except (ValueError, KeyError, TypeError):
+        return "", []
+    # The last two lines are the request's id and time; the id alone helps who runs the service.
+    text = [line for line in lines if not line.startswith(("RequestId:", "Time:"))]
+    why = [f"{code}: {' '.join(text)}"]
+    for pair in found.get("values") or []:
+        if isinstance(pair, dict):
+            why.append(f"{pair.get('key')}: {pair.get('value')}")
+    if code == "InternalError":
+        why += [line for line in lines if line.startswith("RequestId:")]
+    return code, why
+
+
+def _skew(date: str | None) -> timedelta | None:
+    """Return this machine's clock minus the service's, from a Date header."""
+    try:
+        return datetime.now(UTC) - parsedate_to_datetime(date or "")
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,158 @@
+"""shoal node: list, show, reboot, disable, enable, remove."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import click
+
+from shoal_cli.command import (
+    ID,
+    Session,
+    api_command,
+    filter_option,
+    limit_option,
+    odata,
+    put,
+    yes_option,
+)
+
+
+@click.group()
+def node() -> None:
+    """Nodes: where tasks run."""
+
+
+_pool = click.argument("pool_id", metavar="POOL", type=ID)
+_nodes = click.argument("node_ids", metavar="NODE...", type=ID, nargs=-1, required=True)
+
+
+@api_command(node, "list", doing="list the nodes of pool '{pool_id}'")
+@click.argument("pool_id", metavar="[POOL]", type=ID, required=False)
+@filter_option
+@click.option("--state", help="Only nodes in this state: idle, running, starttaskfailed...")
+@limit_option
+async def list_(
+    session: Session, pool_id: str | None, filter_: str | None, state: str | None, limit: int | None
+) -> None:
+    """List the nodes of a pool; without POOL, of all pools."""
+    from dataclasses import replace
+
+    from shoal_cli.client import path_of
+    from shoal_cli.views import NODE, Column
+
+    query = odata(filter_, state)
+    if pool_id is not None:
+        pages = session.client.pages(path_of("pools", pool_id, "nodes"), limit=limit, **query)
+        await session.out.list(pages, NODE)
+        return
+    # The API lists nodes pool by pool; a node's url names its pool.
+    in_pool = Column("pool", lambda n: str(n.get("url", "")).rpartition("/nodes/")[0].rpartition("/")[2])
+    columns = (NODE[0], replace(in_pool, kind="id"), *NODE[1:])
+    await session.out.list(_of_all_pools(session, limit, query), columns)
+
+
+async def _of_all_pools(
+    session: Session, limit: int | None, query: dict[str, str]
+) -> AsyncIterator[list[dict[str, Any]]]:
+    from shoal_cli.client import path_of
+
+    left = limit
+    async for pools in session.client.pages("/pools"):
+        for pool in pools:
+            path = path_of("pools", pool["id"], "nodes")
+            async for page in session.client.pages(path, limit=left, **query):
+                yield page
+                left = None if left is None else left - len(page)
+            if left == 0:
+                return
+
+
+@api_command(node, "show", doing="show node '{node_id}' of pool '{pool_id}'")
+@_pool
+@click.argument("node_id", metavar="NODE", type=ID)
+async def show(session: Session, pool_id: str, node_id: str) -> None:
+    """Show one node."""
+    from shoal_cli.client import path_of
+    from shoal_cli.views import NODE
+
+    session.out.show(await session.client.get(path_of("pools", pool_id, "nodes", node_id)), NODE)
+
+
+@api_command(node, "reboot", doing="reboot node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+@click.option(
+    "--running",
+    type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),
+    help="What becomes of its running tasks. [requeue]",
+)
+@yes_option
+async def reboot(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
+) -> None:
+    """Restart nodes; their start task runs again."""
+    session.confirm(f"Reboot node {', '.join(node_ids)}?")
+    await _each(session, pool_id, node_ids, "reboot", put({}, nodeRebootOption=running))
+    for node_id in node_ids:
+        session.out.done(f"node '{node_id}' is rebooting")
+
+
+@api_command(node, "disable", doing="disable scheduling on node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+@click.option(
+    "--running",
+    type=click.Choice(["requeue", "terminate", "taskcompletion"]),
+    help="What becomes of its running tasks. [requeue]",
+)
+async def disable(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
+) -> None:
+    """Let no new task start on nodes."""
+    body = put({}, nodeDisableSchedulingOption=running)
+    await _each(session, pool_id, node_ids, "disablescheduling", body)
+    for node_id in node_ids:
+        session.out.done(f"node '{node_id}' takes no new tasks")
+
+
+@api_command(node, "enable", doing="enable scheduling on node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+async def enable(session: Session, pool_id: str, node_ids: tuple[str, ...]) -> None:
+    """Let tasks start on nodes again."""
+    await _each(session, pool_id, node_ids, "enablescheduling", {})
+    for node_id in node_ids:
+        session.out.done(f"node '{node_id}' takes tasks")
+
+
+@api_command(node, "remove", doing="remove node '{node_ids}' from pool '{pool_id}'")
+@_pool
+@_nodes
+@click.option(
+    "--running",
+    type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),
+    help="What becomes of their running tasks. [requeue]",
+)
+@yes_option
+async def remove(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
+) -> None:
+    """Take nodes out of their pool; the pool's target shrinks with them."""
+    from shoal_cli.client import path_of
+
+    session.confirm(f"Remove node {', '.join(node_ids)} from pool {pool_id}?")
+    body = put({}, nodeList=node_ids, nodeDeallocationOption=running)
+    await session.client.post(path_of("pools", pool_id, "removenodes"), body)
+    for node_id in node_ids:
+        session.out.done(f"node '{node_id}' is being removed")
+
+
+async def _each(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], action: str, body: dict[str, Any]
+) -> None:
+    from shoal_cli.client import path_of
+
+    for node_id in node_ids:
+        await session.client.post(path_of("pools", pool_id, "nodes", node_id, action), body or None)
