@@ -22,6 +22,7 @@ from yarl import URL
 from shoal_cli.faults import Fault, ServiceFault, Unreachable
 from shoal_cli.hints import hint, segments_of
 from shoal_cli.settings import Settings
+from shoal_protocol.sharedkey import SignedParts, sign
 
 API_VERSION: Final = "2025-06-01"
 PAGE_MAX: Final = 1000
@@ -41,22 +42,6 @@ class FileFacts:
 
     length: int
     headers: Mapping[str, str]
-
-
-def sign(settings: Settings, method: str, url: str, headers: Mapping[str, str]) -> str:
-    """Return the Authorization header."""
-    import base64, hashlib, hmac
-    from urllib.parse import parse_qsl
-    parts = urlsplit(url)
-    lower = {k.lower(): v for k, v in headers.items()}
-    names = ["content-encoding", "content-language", "content-length", "content-md5", "content-type",
-        "date", "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range"]
-    lines = [method] + [lower.get(n, "") for n in names]
-    lines += [f"{k}:{v}" for k, v in sorted(lower.items()) if k.startswith("ocp-")]
-    lines.append(f"/{settings.account}{parts.path}")
-    lines += [f"{k}:{v}" for k, v in sorted(parse_qsl(parts.query))]
-    mac = hmac.new(settings.key, "\n".join(lines).encode(), hashlib.sha256).digest()
-    return f"SharedKey {settings.account}:{base64.b64encode(mac).decode()}"
 
 
 def path_of(*segments: str) -> str:
@@ -266,12 +251,12 @@ class Client:
     ) -> aiohttp.ClientResponse:
         assert self._http is not None, "use Client as a context manager"
         sent = {**headers, "ocp-date": format_datetime(datetime.now(UTC), usegmt=True)}
-        sent["Accept"] = "application/json" if method not in ("HEAD",) else "*/*"
+        sent["Accept"] = "application/json" if method != "HEAD" else "*/*"
         if method not in ("GET", "HEAD"):
             sent["Content-Length"] = str(len(body))
         if body:
             sent["Content-Type"] = _CONTENT_TYPE
-        sent["Authorization"] = sign(self.settings, method, url, sent)
+        sent["Authorization"] = self._signature(method, url, sent)
         return await self._http.request(
             method,
             URL(url, encoded=True),
@@ -280,6 +265,12 @@ class Client:
             allow_redirects=False,
             skip_auto_headers=("Content-Type",),
         )
+
+    def _signature(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        parts = urlsplit(url)
+        lower = {name.lower(): value for name, value in headers.items()}
+        signed = SignedParts(method, parts.path, parts.query, lower)
+        return sign(self.settings.key, self.settings.account, signed)
 
     # --- failures ---------------------------------------------------------------------------------
 
@@ -315,10 +306,7 @@ class Client:
             mend = f"is the endpoint plain http? {endpoint} comes from {source}"
         elif isinstance(err, aiohttp.ClientConnectorDNSError):
             why = "the host's name is not known"
-        elif isinstance(err, ConnectionRefusedError) or (
-            isinstance(err, aiohttp.ClientConnectorError)
-            and isinstance(err.os_error, ConnectionRefusedError)
-        ):
+        elif isinstance(getattr(err, "os_error", err), ConnectionRefusedError):
             why = "connection refused: nothing listens there"
             mend = f"is `shoal dev` running? The endpoint {endpoint} comes from {source}"
         elif isinstance(err, TimeoutError):
@@ -374,9 +362,8 @@ def _explained(content: bytes) -> tuple[str, list[str]]:
     # The last two lines are the request's id and time; the id alone helps who runs the service.
     text = [line for line in lines if not line.startswith(("RequestId:", "Time:"))]
     why = [f"{code}: {' '.join(text)}"]
-    for pair in found.get("values") or []:
-        if isinstance(pair, dict):
-            why.append(f"{pair.get('key')}: {pair.get('value')}")
+    pairs = [pair for pair in found.get("values") or [] if isinstance(pair, dict)]
+    why += [f"{pair.get('key')}: {pair.get('value')}" for pair in pairs]
     if code == "InternalError":
         why += [line for line in lines if line.startswith("RequestId:")]
     return code, why

@@ -130,7 +130,9 @@ wait_option = click.option("--wait", is_flag=True, help="Return when it is done.
 limit_option = click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="At most N; all without it."
 )
-filter_option = click.option("--filter", "filter_", metavar="ODATA", help="Which ones: an OData $filter.")
+filter_option = click.option(
+    "--filter", "filter_", metavar="ODATA", help="Which ones: an OData $filter."
+)
 
 
 def body_option(noun: str) -> Callable[[F], F]:
@@ -182,7 +184,7 @@ def _run(
     options = {name: chosen(name) or "" for name in ("endpoint", "account", "key_file")}
     what = "cannot " + doing.format_map(_Named(params))
     try:
-        with guarded(what):
+        with Naming(what):
             return asyncio.run(_with_session(function, options, patience_s, params)) or 0
     except Exception:
         if debug:
@@ -206,7 +208,7 @@ async def _with_session(
         return await function(Session(client, out, params.pop("yes", False)), **params)
 
 
-class guarded:  # noqa: N801  (reads as a statement)
+class Naming:
     """Name what failed in a Fault that passes; turn any other exception into a Fault."""
 
     def __init__(self, what: str) -> None:
@@ -283,11 +285,13 @@ def read_body(file: Any, *, what: str) -> Any:
     try:
         return json.loads(file.read())
     except ValueError as err:
-        raise UsageFault(f"--body is not JSON: {err}", mend=f"give the {what} as the API's JSON") from err
+        raise UsageFault(
+            f"--body is not JSON: {err}", mend=f"give the {what} as the API's JSON"
+        ) from err
 
 
 def put(body: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """Set those properties that have a value; None, and an empty list of options, mean not given."""
+    """Set those properties that were given; None and an empty list of options were not."""
     for name, value in properties.items():
         if value is not None and value != () and value != {}:
             body[name] = list(value) if isinstance(value, tuple) else value

@@ -24,7 +24,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "PoolBeingDeleted": "wait until it is gone: `shoal pool delete {pool} --wait`",
     "PoolBeingResized": "wait, or stop it: `shoal pool stop-resize {pool}`",
     "PoolQuotaReached": "delete a pool that is not needed: `shoal pool list`",
-    "ActiveJobAndScheduleQuotaReached": "terminate jobs that are done: `shoal job list --state active`",
+    "ActiveJobAndScheduleQuotaReached": "end jobs that are done: `shoal job list --state active`",
     "JobBeingDeleted": "wait until it is gone: `shoal job delete {job} --wait`",
     "JobBeingTerminated": "it is ending; make a new job for more tasks",
     "JobCompleted": "the job has ended for good; make a new one: `shoal job create`",

@@ -132,9 +132,7 @@ class Output:
                 ratio=None,
             )
         for row in rows:
-            table.add_row(
-                *(Text(for_people(row, c, now), style=style_of(row, c)) for c in shown)
-            )
+            table.add_row(*(Text(for_people(row, c, now), style=style_of(row, c)) for c in shown))
         self._print(table)
 
     def _facts(self, resource: Json, columns: Sequence[Column]) -> None:

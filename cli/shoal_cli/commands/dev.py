@@ -23,6 +23,4 @@ def dev(arguments: tuple[str, ...]) -> NoReturn:
     """Start a whole service on this machine."""
     sys.stdout.flush()
     # -P: a folder the user happens to stand in must not lend its modules to the service.
-    os.execv(
-        sys.executable, [sys.executable, "-P", "-m", "shoal_controller.dev", *arguments]
-    )
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "shoal_controller.dev", *arguments])

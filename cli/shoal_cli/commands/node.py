@@ -48,7 +48,9 @@ async def list_(
         await session.out.list(pages, NODE)
         return
     # The API lists nodes pool by pool; a node's url names its pool.
-    in_pool = Column("pool", lambda n: str(n.get("url", "")).rpartition("/nodes/")[0].rpartition("/")[2])
+    in_pool = Column(
+        "pool", lambda n: str(n.get("url", "")).rpartition("/nodes/")[0].rpartition("/")[2]
+    )
     columns = (NODE[0], replace(in_pool, kind="id"), *NODE[1:])
     await session.out.list(_of_all_pools(session, limit, query), columns)
 

@@ -124,9 +124,14 @@ async def _machine(client: Client, wanted: str | None) -> dict[str, Any]:
             reference = image.get("imageReference") or {}
             name = image_name(reference) or ""
             if wanted is None:
-                fits = image.get("osType") == "linux" and image.get("verificationType") == "verified"
+                fits = (
+                    image.get("osType") == "linux" and image.get("verificationType") == "verified"
+                )
             else:
-                fits = wanted.lower() in (name.lower(), f"{name}:{reference.get('version')}".lower())
+                fits = wanted.lower() in (
+                    name.lower(),
+                    f"{name}:{reference.get('version')}".lower(),
+                )
             if fits:
                 return {"imageReference": reference, "nodeAgentSKUId": image.get("nodeAgentSKUId")}
     raise UsageFault(
