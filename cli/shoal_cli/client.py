@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import aiohttp
 from yarl import URL
 
+from shoal_cli.failures import refusal, unreachable
 from shoal_cli.faults import Fault, ServiceFault, Unreachable
-from shoal_cli.hints import hint, segments_of
+from shoal_cli.hints import segments_of
 from shoal_cli.settings import Settings
 from shoal_protocol.sharedkey import SignedParts, sign
 
@@ -95,7 +95,11 @@ class Client:
 
     async def delete(self, path: str, **query: str) -> None:
         """Delete a resource. One that an earlier try already deleted counts as deleted."""
-        await self._json("DELETE", path, query)
+        try:
+            await self._json("DELETE", path, query)
+        except ServiceFault as fault:
+            if not (fault.is_repeat and _is_gone(fault)):
+                raise
 
     async def exists(self, path: str) -> bool:
         """Return whether GET finds the resource."""
@@ -138,10 +142,21 @@ class Client:
 
     # --- files ------------------------------------------------------------------------------------
 
-    async def file_facts(self, path: str) -> FileFacts:
-        """Return a file's size and headers."""
-        async with self._answer("HEAD", path, {}) as answer:
-            return FileFacts(int(answer.headers.get("Content-Length", "0")), dict(answer.headers))
+    async def file_facts(self, path: str, *, explains: bool = True) -> FileFacts:
+        """Return a file's size and headers.
+
+        explains  a refusal is asked for again with GET: the answer to a HEAD has no body, so it
+                  cannot say why
+        """
+        try:
+            async with self._answer("HEAD", path, {}) as answer:
+                length = int(answer.headers.get("Content-Length", "0"))
+                return FileFacts(length, answer.headers.copy())
+        except ServiceFault:
+            if explains:
+                async with self._answer("GET", path, {}, headers={"ocp-range": "bytes=0-0"}):
+                    pass
+            raise
 
     async def read_file(
         self, path: str, start: int = 0, end: int | None = None
@@ -182,7 +197,8 @@ class Client:
         *,
         link: str | None = None,
     ) -> Json:
-        async with self._answer(method, path, query, body=body, link=link) as answer:
+        sending = self._answer(method, path, query, body=body, link=link, is_whole=True)
+        async with sending as answer:
             content = await answer.read()
         if not content:
             return {}
@@ -207,19 +223,28 @@ class Client:
         body: Json | None = None,
         headers: Mapping[str, str] | None = None,
         link: str | None = None,
+        is_whole: bool = False,
     ) -> _Answer:
         url = link or self.settings.endpoint + path + "?" + urlencode(
             {"api-version": API_VERSION, **query}, quote_via=quote, safe="$'(),"
         )
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-        return _Answer(self, method, path, url, content, dict(headers or {}))
+        return _Answer(self, method, path, url, content, dict(headers or {}), is_whole=is_whole)
 
     async def send(
-        self, method: str, path: str, url: str, body: bytes, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        is_whole: bool,
     ) -> aiohttp.ClientResponse:
-        """Send one request, again where that is safe, and return a success, body unread.
+        """Send one request, again where that is safe, and return a success.
 
-        Raises ServiceFault for a refusal, Unreachable where nothing answers.
+        is_whole  the answer's body is read too, and an answer that breaks off counts as none
+        raises    ServiceFault for a refusal, Unreachable where nothing answers
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.patience_s
@@ -230,10 +255,11 @@ class Client:
             try:
                 answer = await self._send_once(method, url, body, headers)
                 if answer.status < 300:
+                    if is_whole:
+                        await answer.read()
                     return answer
                 failure = await self._refusal(method, path, answer)
-                if is_repeat and method == "DELETE" and _is_gone(failure):
-                    return answer
+                failure.is_repeat = is_repeat
                 may_repeat = answer.status in _BUSY and method in REPEATABLE
             except aiohttp.ClientConnectorError as err:  # never arrived: safe for every method
                 failure, may_repeat = self._unreachable(method, path, err), _may_pass(err)
@@ -266,70 +292,52 @@ class Client:
             skip_auto_headers=("Content-Type",),
         )
 
+    async def _refusal(
+        self, method: str, path: str, answer: aiohttp.ClientResponse
+    ) -> ServiceFault:
+        content = await answer.content.read(_CHUNK_BYTES)
+        answer.release()
+        return refusal(
+            self.settings,
+            f"{method} {unquote(path)}",
+            answer.status,
+            answer.reason or "",
+            answer.headers,
+            content,
+            segments_of(path),
+        )
+
+    def _unreachable(self, method: str, path: str, err: BaseException) -> Unreachable:
+        return unreachable(self.settings, f"{method} {unquote(path)}", err)
+
     def _signature(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         parts = urlsplit(url)
         lower = {name.lower(): value for name, value in headers.items()}
         signed = SignedParts(method, parts.path, parts.query, lower)
         return sign(self.settings.key, self.settings.account, signed)
 
-    # --- failures ---------------------------------------------------------------------------------
-
-    async def _refusal(
-        self, method: str, path: str, answer: aiohttp.ClientResponse
-    ) -> ServiceFault:
-        content = await answer.content.read(_CHUNK_BYTES)
-        answer.release()
-        where = f"{method} {unquote(path)} answered {answer.status}"
-        code, why = _explained(content)
-        if not why:  # a HEAD has no body; a proxy has its own
-            code = "ResourceNotFound" if answer.status == 404 else code
-            why = [answer.reason or "no reason given"]
-        mend = hint(
-            code,
-            segments=segments_of(path),
-            sources=self.settings.sources,
-            skew=_skew(answer.headers.get("Date")),
-        )
-        if not code and mend is None:
-            mend = f"is {self.settings.endpoint} really a Batch service?"
-        return ServiceFault(answer.status, code, why, where=where, mend=mend)
-
-    def _unreachable(self, method: str, path: str, err: BaseException) -> Unreachable:
-        endpoint = self.settings.endpoint
-        source = self.settings.sources.get("endpoint", "")
-        mend = f"is the service running? The endpoint {endpoint} comes from {source}"
-        if isinstance(err, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-            why = "its certificate is not trusted"
-            mend = "set SSL_CERT_FILE to the certificates that sign for the service"
-        elif isinstance(err, aiohttp.ClientConnectorSSLError):
-            why = "it does not speak TLS"
-            mend = f"is the endpoint plain http? {endpoint} comes from {source}"
-        elif isinstance(err, aiohttp.ClientConnectorDNSError):
-            why = "the host's name is not known"
-        elif isinstance(getattr(err, "os_error", err), ConnectionRefusedError):
-            why = "connection refused: nothing listens there"
-            mend = f"is `shoal dev` running? The endpoint {endpoint} comes from {source}"
-        elif isinstance(err, TimeoutError):
-            why = "no answer in time"
-        elif isinstance(err, aiohttp.ServerDisconnectedError):
-            why = "the connection was closed before an answer"
-        else:
-            why = str(err) or type(err).__name__
-        return Unreachable(why, where=f"{method} {unquote(path)} at {endpoint}", mend=mend)
-
 
 class _Answer:
     """`async with` around one answered request: the connection goes back when it is left."""
 
     def __init__(
-        self, client: Client, method: str, path: str, url: str, body: bytes, headers: dict[str, str]
+        self,
+        client: Client,
+        method: str,
+        path: str,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        is_whole: bool,
     ) -> None:
         self._client = client
         self._request = (method, path, url, body, headers)
+        self._is_whole = is_whole
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
-        self._response = await self._client.send(*self._request)
+        self._response = await self._client.send(*self._request, is_whole=self._is_whole)
         return self._response
 
     async def __aexit__(self, *_: object) -> None:
@@ -349,29 +357,3 @@ def _may_pass(err: aiohttp.ClientConnectorError) -> bool:
         | aiohttp.ClientConnectorSSLError
         | aiohttp.ClientConnectorDNSError,
     )
-
-
-def _explained(content: bytes) -> tuple[str, list[str]]:
-    """Return code and reasons of an error body; both empty where it is not one of the API's."""
-    try:
-        found = json.loads(content)
-        code = str(found["code"])
-        lines = str(found["message"]["value"]).splitlines()
-    except (ValueError, KeyError, TypeError):
-        return "", []
-    # The last two lines are the request's id and time; the id alone helps who runs the service.
-    text = [line for line in lines if not line.startswith(("RequestId:", "Time:"))]
-    why = [f"{code}: {' '.join(text)}"]
-    pairs = [pair for pair in found.get("values") or [] if isinstance(pair, dict)]
-    why += [f"{pair.get('key')}: {pair.get('value')}" for pair in pairs]
-    if code == "InternalError":
-        why += [line for line in lines if line.startswith("RequestId:")]
-    return code, why
-
-
-def _skew(date: str | None) -> timedelta | None:
-    """Return this machine's clock minus the service's, from a Date header."""
-    try:
-        return datetime.now(UTC) - parsedate_to_datetime(date or "")
-    except (ValueError, TypeError):
-        return None

@@ -67,8 +67,9 @@ class Unreachable(Fault):
 class ServiceFault(Fault):
     """The service answered, and the answer was no.
 
-    code    the service's error code; empty if the answer was not in its format
-    status  the HTTP status
+    code       the service's error code; empty if the answer was not in its format
+    status     the HTTP status
+    is_repeat  an earlier try got no answer, or one that said to try again
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class ServiceFault(Fault):
         super().__init__(why, where=where, mend=mend)
         self.status = status
         self.code = code
+        self.is_repeat = False
 
 
 class Failed(Fault):

@@ -34,7 +34,7 @@ async def follow_file(
         # Asked before reading: what was written until then is read in this round.
         is_last = ended.is_set()
         try:
-            length = (await client.file_facts(path)).length
+            length = (await client.file_facts(path, explains=False)).length
             was_there = True
             if length < position:
                 restarted()

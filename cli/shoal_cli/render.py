@@ -40,6 +40,9 @@ STYLES: Final = {
     "starttaskfailed": "bold red",
 }
 """Colours of states, by the wire's word in lower case; others are plain."""
+GAP: Final = 2
+"""Blanks between two columns."""
+_TEXT_WIDTH_MIN: Final = 16
 _TABLE_COLUMNS_MAX: Final = 1_000_000  # no terminal: nothing is cut
 
 
@@ -113,26 +116,30 @@ class Output:
         self.stream.write("[]\n" if separator == "[\n" else "\n]\n")
 
     def _table(self, rows: Sequence[Json], columns: Sequence[Column]) -> None:
+        from rich.cells import cell_len
         from rich.table import Table
         from rich.text import Text
 
         now = datetime.now().astimezone()
         shown = [c for c in columns if not c.wide]
+        cells = {c.title: [for_people(row, c, now) for row in rows] for c in shown}
         # A column that no row fills takes space from those that say something.
-        shown = [c for c in shown if c is columns[0] or any(c.get(r) is not None for r in rows)]
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for column in shown:
-            table.add_column(
-                column.title.upper(),
-                justify="right" if column.kind in ("number", "size") else "left",
-                no_wrap=column.kind != "text",
-                overflow="ellipsis" if column.kind == "long" else "fold",
-                # Ids are typed again by people: they are the last to be cut.
-                min_width=None if column.kind == "long" else len(column.title),
-                ratio=None,
-            )
-        for row in rows:
-            table.add_row(*(Text(for_people(row, c, now), style=style_of(row, c)) for c in shown))
+        shown = [c for c in shown if c is columns[0] or any(cells[c.title])]
+        natural = [max(map(cell_len, (c.title, *cells[c.title]))) for c in shown]
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+        fitting = fit(natural, [c.kind for c in shown], self._width)
+        for column, width in zip(shown, fitting, strict=True):
+            if width:
+                table.add_column(
+                    column.title.upper(),
+                    justify="right" if column.kind in ("number", "size") else "left",
+                    width=width,
+                    no_wrap=column.kind == "long",
+                    overflow="ellipsis" if column.kind == "long" else "fold",
+                )
+        kept = [c for c, width in zip(shown, fitting, strict=True) if width]
+        for at, row in enumerate(rows):
+            table.add_row(*(Text(cells[c.title][at], style=style_of(row, c)) for c in kept))
         self._print(table)
 
     def _facts(self, resource: Json, columns: Sequence[Column]) -> None:
@@ -149,17 +156,48 @@ class Output:
                 table.add_row(column.title, Text(text, style=style_of(resource, column)))
         self._print(table)
 
+    @property
+    def _width(self) -> int:
+        """How many characters a line may have."""
+        if self.stream.isatty():
+            return shutil.get_terminal_size().columns
+        return _TABLE_COLUMNS_MAX
+
     def _print(self, table: Any) -> None:
         from rich.console import Console
 
-        is_terminal = self.stream.isatty()
-        width = shutil.get_terminal_size().columns if is_terminal else _TABLE_COLUMNS_MAX
-        console = Console(file=self.stream, width=width, highlight=False, markup=False, emoji=False)
+        console = Console(
+            file=self.stream, width=self._width, highlight=False, markup=False, emoji=False
+        )
         with console.capture() as captured:
             console.print(table)
         # Cells are padded to the column's width: nobody wants the blanks of the last one.
         for line in captured.get().splitlines():
             print(line.rstrip(), file=self.stream)
+
+
+def fit(natural: Sequence[int], kinds: Sequence[str], width: int) -> list[int]:
+    """Return the columns' widths so that a line fits into `width`; 0 leaves a column out.
+
+    Texts shrink first; then times and numbers go, the last ones first; what is left, the ids and
+    states, is folded rather than cut, because people type it again.
+    """
+    widths = list(natural)
+
+    def excess() -> int:
+        shown = [w for w in widths if w]
+        return sum(shown) + GAP * (len(shown) - 1) - width
+
+    flexible = [at for at, kind in enumerate(kinds) if kind in ("long", "text")]
+    for at in reversed(flexible):
+        widths[at] = max(min(widths[at], _TEXT_WIDTH_MIN), widths[at] - max(excess(), 0))
+    for kind in ("time", "number", "size", "text", "outcome"):
+        for at in reversed(range(1, len(widths))):
+            if excess() > 0 and kinds[at] == kind:
+                widths[at] = 0
+    while excess() > 0 and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def for_people(resource: Json, column: Column, now: datetime) -> str:

@@ -18,7 +18,8 @@ class Column:
     """One fact of a resource.
 
     get    returns its value from the API's JSON: text, number, or None
-    kind   how people see it: text, id, state, time, size, duration, number
+    kind   how people see it: text, long (one line, cut), id, state, outcome, time, size, duration,
+           number
     wide   not in the table of a list
     """
 
@@ -122,7 +123,7 @@ POOL: Final[Sequence[Column]] = (
     Column("start task", at("startTask", "commandLine"), wide=True),
     Column("metadata", _pairs("metadata"), wide=True),
     Column("name", at("displayName"), wide=True),
-    Column("errors", _errors("resizeErrors")),
+    Column("errors", _errors("resizeErrors"), "long"),
 )
 NODE: Final[Sequence[Column]] = (
     Column("id", at("id"), "id"),
@@ -138,7 +139,7 @@ NODE: Final[Sequence[Column]] = (
     Column("start task", at("startTaskInfo", "state"), "state", wide=True),
     Column("start exit", at("startTaskInfo", "exitCode"), wide=True),
     Column("start failure", _failure("startTaskInfo", "failureInfo"), wide=True),
-    Column("errors", _errors("errors")),
+    Column("errors", _errors("errors"), "long"),
 )
 JOB: Final[Sequence[Column]] = (
     Column("id", at("id"), "id"),
