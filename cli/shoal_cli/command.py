@@ -1,4 +1,4 @@
-"""What every command shares: options, one signed client, one way to fail, confirmations, waiting.
+"""What every command shares: one signed client, one way to fail, confirmations.
 
 A command is an async function `f(session, **params)` that returns None or an exit code. Modules
 that cost start-up time (aiohttp, rich) are imported when a command runs, not when help is shown.
@@ -9,24 +9,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import re
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal_cli.faults import EXIT_BUG, Fault, UsageFault
-from shoal_cli.text import iso_duration
+from shoal_cli.faults import EXIT_BUG, Fault
+from shoal_cli.options import connection_options, output_options
 
 if TYPE_CHECKING:
     from shoal_cli.client import Client
     from shoal_cli.render import Output
 
-F = TypeVar("F", bound=Callable[..., Any])
 FOLLOW_PATIENCE_S = 120.0
 """How long a command that follows something waits for a service that restarts."""
 
@@ -44,103 +42,6 @@ class Session:
         if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return
         click.confirm(question, abort=True, err=True)
-
-
-# --- kinds of parameters --------------------------------------------------------------------------
-
-
-class Id(click.ParamType):
-    """An id of a resource: what may stand in a path. Jobs of schedules have a colon."""
-
-    name = "id"
-    _form = re.compile(r"[A-Za-z0-9_:-]{1,128}\Z")
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Return the id, or fail as a usage error."""
-        if not self._form.match(value):
-            self.fail(f"'{value}' is not an id: use letters, digits, '-' and '_'", param, ctx)
-        return value
-
-
-class Duration(click.ParamType):
-    """A length of time: `90`, `15m`, `1h30m`, `PT90S`; gives the API's form."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Return the ISO 8601 form, or fail as a usage error."""
-        found = iso_duration(value)
-        if found is None:
-            self.fail(f"'{value}' is not a length of time: 90, 15m, 1h30m, PT90S", param, ctx)
-        return found
-
-
-class Pair(click.ParamType):
-    """NAME=VALUE; with `from_environment` also NAME alone, whose value is taken from here."""
-
-    name = "name=value"
-
-    def __init__(self, *, from_environment: bool = False) -> None:
-        self._from_environment = from_environment
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, str]:
-        """Return the API's `{name, value}`, or fail as a usage error."""
-        if isinstance(value, dict):
-            return value
-        name, equals, text = value.partition("=")
-        if not equals and self._from_environment:
-            if name not in os.environ:
-                self.fail(f"'{name}' is not set here; write {name}=VALUE", param, ctx)
-            text, equals = os.environ[name], "="
-        if not name or not equals:
-            self.fail(f"'{value}' is not NAME=VALUE", param, ctx)
-        return {"name": name, "value": text}
-
-
-ID, DURATION, PAIR, ENV = Id(), Duration(), Pair(), Pair(from_environment=True)
-
-# --- options --------------------------------------------------------------------------------------
-
-
-def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return apply
-
-
-connection_options = _stack(
-    click.option("--endpoint", metavar="URL", help="The service's address."),
-    click.option("--account", metavar="NAME", help="The account."),
-    click.option("--key-file", metavar="FILE", help="A file that holds the account's key."),
-    click.option("--debug", is_flag=True, help="Show the traceback of a failure."),
-)
-output_options = _stack(
-    click.option(
-        "-o", "--output", "format_", type=click.Choice(["table", "json", "tsv"]), default="table",
-        help="How to write the answer.",
-    ),
-    click.option("--header", is_flag=True, help="tsv: begin with a line of names."),
-    click.option("-q", "--quiet", is_flag=True, help="Only ids, no notes."),
-)  # fmt: skip
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-wait_option = click.option("--wait", is_flag=True, help="Return when it is done.")
-limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most N; all without it."
-)
-filter_option = click.option(
-    "--filter", "filter_", metavar="ODATA", help="Which ones: an OData $filter."
-)
-
-
-def body_option(noun: str) -> Callable[[F], F]:
-    """Return the option for a request body of the caller's own."""
-    return click.option(
-        "--body", type=click.File("rb"), metavar="FILE",
-        help=f"The {noun} as the API's JSON (- reads standard input); options add to it.",
-    )  # fmt: skip
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -252,70 +153,3 @@ class _Named(dict[str, Any]):
 
     def __missing__(self, name: str) -> str:
         return "?"
-
-
-# --- waiting, bodies ------------------------------------------------------------------------------
-
-
-async def poll(
-    check: Callable[[], Awaitable[bool]], *, first_s: float = 0.1, most_s: float = 1.0
-) -> None:
-    """Return when `check` gives True; asks often at first, then every `most_s`."""
-    delay = first_s
-    while not await check():
-        await asyncio.sleep(delay)
-        delay = min(delay * 1.5, most_s)
-
-
-async def wait_gone(client: Client, path: str) -> None:
-    """Return when the resource does not exist any more."""
-
-    async def gone() -> bool:
-        return not await client.exists(path)
-
-    await poll(gone)
-
-
-def read_body(file: Any, *, what: str) -> Any:
-    """Return the JSON of --body, or `{}` without one; raise UsageFault where it is not JSON."""
-    import json
-
-    if file is None:
-        return {}
-    try:
-        return json.loads(file.read())
-    except ValueError as err:
-        raise UsageFault(
-            f"--body is not JSON: {err}", mend=f"give the {what} as the API's JSON"
-        ) from err
-
-
-def put(body: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """Set those properties that were given; None and an empty list of options were not."""
-    for name, value in properties.items():
-        if value is not None and value != () and value != {}:
-            body[name] = list(value) if isinstance(value, tuple) else value
-    return body
-
-
-def odata(filter_: str | None, state: str | None) -> dict[str, str]:
-    """Return the query for --filter and --state, both of which must hold."""
-    parts: list[str] = []
-    if filter_:
-        both = state and re.search(r"\bor\b", filter_)
-        parts.append(f"({filter_})" if both else filter_)
-    if state:
-        parts.append("state eq '{}'".format(state.lower().replace("'", "''")))
-    return {"$filter": " and ".join(parts)} if parts else {}
-
-
-def command_line(words: Sequence[str], given: str | None) -> str | None:
-    """Return the API's command line from words after `--` or from --command-line.
-
-    The service splits it as a POSIX shell would, so quoting each word gives the same words back.
-    """
-    import shlex
-
-    if words and given:
-        raise UsageFault("the command is given twice: after -- and by --command-line")
-    return shlex.join(words) if words else given

@@ -1,13 +1,15 @@
-"""Following files and tasks as they grow and end."""
+"""Following files, tasks and other resources until something is so."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from shoal_cli.client import Client
 from shoal_cli.faults import ServiceFault
+
+if TYPE_CHECKING:
+    from shoal_cli.client import Client
 
 _FIRST_S: Final = 0.1
 _MOST_S: Final = 1.0
@@ -83,6 +85,23 @@ def is_completed(task: dict[str, Any]) -> bool:
 def has_begun(task: dict[str, Any]) -> bool:
     """Return whether a task runs or has ended: its files may be there."""
     return task.get("state") in ("running", "completed")
+
+
+async def wait_gone(client: Client, path: str) -> None:
+    """Return when the resource does not exist any more."""
+
+    async def gone() -> bool:
+        return not await client.exists(path)
+
+    await poll(gone)
+
+
+async def poll(check: Callable[[], Awaitable[bool]]) -> None:
+    """Return when `check` gives True; asks seldom after a while."""
+    delay = _FIRST_S
+    while not await check():
+        await asyncio.sleep(delay)
+        delay = min(delay * 1.5, _MOST_S)
 
 
 async def _pause(event: asyncio.Event | None, seconds: float) -> None:

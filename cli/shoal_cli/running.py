@@ -16,11 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from shoal_cli.bodies import put
 from shoal_cli.client import path_of
-from shoal_cli.command import Session, put, wait_gone
+from shoal_cli.command import Session
 from shoal_cli.commands.pool import BROKEN, create_pool, node_failure
 from shoal_cli.faults import Failed, Fault, ServiceFault, UsageFault
-from shoal_cli.follow import follow_file, has_begun, is_completed, until
+from shoal_cli.follow import follow_file, has_begun, is_completed, until, wait_gone
 
 TASK_ID: Final = "main"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

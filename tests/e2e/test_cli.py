@@ -15,7 +15,8 @@ import pytest
 SHOAL = Path(sys.executable).with_name("shoal")
 TELL = (
     "import json, os, sys; "
-    "print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('AZURE_')}), flush=True); "
+    "told = {k: v for k, v in os.environ.items() if k.startswith('AZURE_')}; "
+    "print(json.dumps(told), flush=True); "
     "sys.stdin.read()"
 )
 

@@ -11,15 +11,9 @@ from typing import Any
 
 import click
 
-from shoal_cli.command import (
-    FOLLOW_PATIENCE_S,
-    ID,
-    Session,
-    api_command,
-    limit_option,
-    yes_option,
-)
+from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
 from shoal_cli.faults import Failed, UsageFault
+from shoal_cli.options import ID, limit_option, yes_option
 
 
 @click.group()

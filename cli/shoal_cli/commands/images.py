@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shoal_cli.command import Session, api_command, filter_option, limit_option
+from shoal_cli.command import Session, api_command
+from shoal_cli.options import filter_option, limit_option
 
 
 @api_command(None, "images", doing="list images")

@@ -7,16 +7,9 @@ from typing import Any
 
 import click
 
-from shoal_cli.command import (
-    ID,
-    Session,
-    api_command,
-    filter_option,
-    limit_option,
-    odata,
-    put,
-    yes_option,
-)
+from shoal_cli.bodies import odata, put
+from shoal_cli.command import Session, api_command
+from shoal_cli.options import ID, filter_option, limit_option, yes_option
 
 
 @click.group()

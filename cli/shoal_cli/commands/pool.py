@@ -6,25 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal_cli.command import (
+from shoal_cli.bodies import odata, put, read_body
+from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
+from shoal_cli.faults import Failed, UsageFault
+from shoal_cli.follow import poll, wait_gone
+from shoal_cli.options import (
     DURATION,
-    FOLLOW_PATIENCE_S,
     ID,
     PAIR,
-    Session,
-    api_command,
     body_option,
     filter_option,
     limit_option,
-    odata,
-    poll,
-    put,
-    read_body,
-    wait_gone,
     wait_option,
     yes_option,
 )
-from shoal_cli.faults import Failed, UsageFault
 
 if TYPE_CHECKING:
     from shoal_cli.client import Client

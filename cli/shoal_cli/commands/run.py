@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from shoal_cli.command import DURATION, ENV, FOLLOW_PATIENCE_S, ID, Session, api_command
+from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
 from shoal_cli.faults import UsageFault
+from shoal_cli.options import DURATION, ENV, ID
 
 
 @api_command(

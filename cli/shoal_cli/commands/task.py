@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shoal_cli.command import (
+from shoal_cli.bodies import command_line, odata, put, read_body
+from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
+from shoal_cli.faults import Failed, ServiceFault, UsageFault
+from shoal_cli.options import (
     DURATION,
     ENV,
-    FOLLOW_PATIENCE_S,
     ID,
-    Session,
-    api_command,
     body_option,
-    command_line,
     filter_option,
     limit_option,
-    odata,
-    put,
-    read_body,
     yes_option,
 )
-from shoal_cli.faults import Failed, ServiceFault, UsageFault
 
 if TYPE_CHECKING:
     from shoal_cli.client import Client
