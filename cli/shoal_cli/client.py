@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -72,7 +73,7 @@ class Client:
     async def __aenter__(self) -> Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         # trust_env stays off: a proxy in the environment must not see what loopback carries.
-        self._http = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        self._http = aiohttp.ClientSession(timeout=timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -214,7 +215,8 @@ class Client:
             )
         return found
 
-    def _answer(
+    @asynccontextmanager
+    async def _answer(
         self,
         method: str,
         path: str,
@@ -224,14 +226,19 @@ class Client:
         headers: Mapping[str, str] | None = None,
         link: str | None = None,
         is_whole: bool = False,
-    ) -> _Answer:
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the answer's connection is free again when the block is left."""
         url = link or self.settings.endpoint + path + "?" + urlencode(
             {"api-version": API_VERSION, **query}, quote_via=quote, safe="$'(),"
         )
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-        return _Answer(self, method, path, url, content, dict(headers or {}), is_whole=is_whole)
+        answer = await self._send(method, path, url, content, headers or {}, is_whole=is_whole)
+        try:
+            yield answer
+        finally:
+            answer.release()
 
-    async def send(
+    async def _send(
         self,
         method: str,
         path: str,
@@ -277,6 +284,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         assert self._http is not None, "use Client as a context manager"
         sent = {**headers, "ocp-date": format_datetime(datetime.now(UTC), usegmt=True)}
+        sent["Accept-Encoding"] = "identity"  # files must arrive byte by byte as they are
         sent["Accept"] = "application/json" if method != "HEAD" else "*/*"
         if method not in ("GET", "HEAD"):
             sent["Content-Length"] = str(len(body))
@@ -315,34 +323,6 @@ class Client:
         lower = {name.lower(): value for name, value in headers.items()}
         signed = SignedParts(method, parts.path, parts.query, lower)
         return sign(self.settings.key, self.settings.account, signed)
-
-
-class _Answer:
-    """`async with` around one answered request: the connection goes back when it is left."""
-
-    def __init__(
-        self,
-        client: Client,
-        method: str,
-        path: str,
-        url: str,
-        body: bytes,
-        headers: dict[str, str],
-        *,
-        is_whole: bool,
-    ) -> None:
-        self._client = client
-        self._request = (method, path, url, body, headers)
-        self._is_whole = is_whole
-        self._response: aiohttp.ClientResponse | None = None
-
-    async def __aenter__(self) -> aiohttp.ClientResponse:
-        self._response = await self._client.send(*self._request, is_whole=self._is_whole)
-        return self._response
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._response is not None:
-            self._response.release()
 
 
 def _is_gone(failure: ServiceFault) -> bool:
