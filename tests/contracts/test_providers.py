@@ -64,7 +64,7 @@ def names(folder: Path) -> list[str]:
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
     """Look until it is so: what other processes do is announced by nobody."""
     async with asyncio.timeout(20):
-        while not await is_so():  # noqa: ASYNC110
+        while not await is_so():
             await asyncio.sleep(0.01)
 
 
