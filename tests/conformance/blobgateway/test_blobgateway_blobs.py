@@ -257,3 +257,15 @@ def test_a_wrong_md5_is_refused_and_leaves_nothing(
         )
         assert (reply.status, reply.code) == (400, "Md5Mismatch")
     assert list(container.list_blobs()) == []
+
+
+def test_a_body_that_says_it_is_compressed_is_kept_as_it_came(
+    gateway: RunningGateway, container: ContainerClient
+) -> None:
+    path = f"/dev/{container.container_name}/z"
+    headers = {"x-ms-blob-type": "BlockBlob", "content-encoding": "gzip", "content-type": "a/b"}
+    assert gateway.ask("PUT", path, headers, b"not really gzip").status == 201
+    reply = gateway.ask("GET", path)
+    assert reply.body == b"not really gzip"
+    assert reply.headers["content-encoding"] == "gzip"
+    assert reply.headers["content-type"] == "a/b"

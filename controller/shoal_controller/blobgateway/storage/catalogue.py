@@ -21,16 +21,19 @@ from shoal_controller.blobgateway import storage
 T = TypeVar("T")
 READERS = 4
 GROUP_MAX = 256
+SCHEMA_VERSION = 1
 
 
 class Catalogue:
-    """Open with the constructor (blocking), close with `close` (blocking); use from one loop."""
+    """Open with the constructor (blocking), close with `close` (blocking); use from one loop.
+
+    raises  RuntimeError when the file was made by a version that keeps it differently
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = self._connect()
-        schema = files(storage).joinpath("schema.sql").read_text("utf-8")
-        self._connection.executescript(schema)
+        self._prepare()
         self._queue: queue.SimpleQueue[tuple[Callable[[Any], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -39,6 +42,18 @@ class Catalogue:
         self._readers = ThreadPoolExecutor(READERS, "blobs-read")
         self._writer = threading.Thread(target=self._write_loop, name="blobs-write", daemon=True)
         self._writer.start()
+
+    def _prepare(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            schema = files(storage).joinpath("schema.sql").read_text("utf-8")
+            self._connection.executescript(schema)
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            self._connection.close()
+            raise RuntimeError(
+                f"{self._path} has schema {version}, this program knows {SCHEMA_VERSION}"
+            )
 
     async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Run `change` in the writing thread and return its result once committed.
@@ -69,7 +84,7 @@ class Catalogue:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA busy_timeout = 5000")
-        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA cache_size = -4000")
         return connection
 
     def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -157,10 +157,10 @@ class BlobStore:
         check_blob(name)
         told = properties or Properties()
 
-        def commit(db: Connection, chunk: Chunk) -> Blob:
+        def commit(db: Connection, chunk: Chunk, now_us: int) -> Blob:
             whole = msgspec.structs.replace(told, content_md5=told.content_md5 or chunk.md5)
             return blocks.put_whole(
-                db, container, name, chunk, whole, conditions, create_only, self._now_us()
+                db, container, name, chunk, whole, conditions, create_only, now_us
             )
 
         return await self._receive(pieces, md5, commit)
@@ -179,8 +179,8 @@ class BlobStore:
         check_blob(name)
         check_block_id(block_id)
 
-        def commit(db: Connection, chunk: Chunk) -> bytes:
-            blocks.stage(db, container, name, block_id, chunk, self._now_us())
+        def commit(db: Connection, chunk: Chunk, now_us: int) -> bytes:
+            blocks.stage(db, container, name, block_id, chunk, now_us)
             return chunk.md5
 
         return await self._receive(pieces, md5, commit)
@@ -320,7 +320,7 @@ class BlobStore:
         self,
         pieces: AsyncIterable[bytes],
         md5: bytes | None,
-        commit: Callable[[Connection, Chunk], T],
+        commit: Callable[[Connection, Chunk, int], T],
     ) -> T:
         """Take the bytes in, make them durable, then run `commit` on them in a transaction."""
         try:
@@ -346,12 +346,13 @@ class BlobStore:
         return await asyncio.shield(self._keep(self._settle(writer, chunk, commit)))
 
     async def _settle(
-        self, writer: ChunkWriter, chunk: Chunk, commit: Callable[[Connection, Chunk], T]
+        self, writer: ChunkWriter, chunk: Chunk, commit: Callable[[Connection, Chunk, int], T]
     ) -> T:
         # Runs to its end even if the caller is cancelled: whether the file is wanted is known
         # only once the transaction has ended.
+        now = self._now_us()
         try:
-            result = await self._change(lambda db: commit(db, chunk))
+            result = await self._change(lambda db: commit(db, chunk, now))
         except BaseException:
             await writer.discard()
             raise

@@ -14,6 +14,7 @@ from shoal_controller.blobgateway.names import check_metadata, is_visible
 from shoal_controller.blobgateway.records import Blob, Container, Properties
 from shoal_controller.blobgateway.web.call import Call
 
+COPY_SOURCE_CHARS_MAX: Final = 2048
 TIERS: Final = ("Hot", "Cool", "Cold")
 _NOT_PROVIDED: Final = (
     ("x-ms-lease-", "Leases"),
@@ -176,11 +177,13 @@ def of_blob(blob: Blob) -> dict[str, str]:
         copy = properties.copy
         headers |= {
             "x-ms-copy-id": copy.id,
-            "x-ms-copy-source": copy.source,
             "x-ms-copy-status": "success",
             "x-ms-copy-progress": f"{blob.length}/{blob.length}",
             "x-ms-copy-completion-time": format_http_date(copy.completed),
         }
+        # Clients take headers of 8 KiB; percent-encoded names can be longer.
+        if len(copy.source) <= COPY_SOURCE_CHARS_MAX:
+            headers["x-ms-copy-source"] = copy.source
     return headers
 
 

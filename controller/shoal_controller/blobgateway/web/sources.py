@@ -1,7 +1,7 @@
 """Where a copy reads from: a blob of this gateway, or any other http server.
 
 The gateway fetches on behalf of whoever may write, so it never follows redirects and never asks
-link-local addresses: on many clouds those hand out the machine's credentials to whoever asks.
+link-local addresses and their like: clouds hand out the machine's credentials there.
 """
 
 import ipaddress
@@ -21,11 +21,12 @@ from shoal_controller.blobgateway.errors import StorageError, bad_header
 from shoal_controller.blobgateway.names import check_metadata, is_visible
 from shoal_controller.blobgateway.ranges import ByteRange
 from shoal_controller.blobgateway.records import Properties
-from shoal_controller.blobgateway.web import headers
 from shoal_controller.blobgateway.web.access import authorize_source
 from shoal_controller.blobgateway.web.call import Call, parse_target, single_values
 
-URL_CHARS_MAX: Final = 8192
+URL_CHARS_MAX: Final = 16 * 1024
+# Where clouds tell machines their secrets, besides 169.254.169.254: AWS by IPv6, Azure, Alibaba.
+METADATA_SERVICES: Final = ("fd00:ec2::254", "168.63.129.16", "100.100.100.200")
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=20, sock_read=60)
 _PASSED_ON: Final = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
@@ -64,7 +65,7 @@ def new_session() -> aiohttp.ClientSession:
 
 
 class _Resolver(AbstractResolver):
-    """The system's resolver without link-local answers."""
+    """The system's resolver without forbidden answers."""
 
     def __init__(self) -> None:
         self._inner = aiohttp.ThreadedResolver()
@@ -73,7 +74,7 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        allowed = [entry for entry in found if not _is_link_local(entry["host"])]
+        allowed = [entry for entry in found if not _is_forbidden(entry["host"])]
         if not allowed:
             raise OSError(f"{host} has no address that may be copied from")
         return allowed
@@ -87,21 +88,22 @@ def _check_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        usable = parts.scheme in ("http", "https") and host and parts.port != 0
+        usable = parts.scheme in ("http", "https") and host and "@" not in parts.netloc
+        usable = usable and parts.port != 0
     except ValueError:
         usable, host, parts = False, "", urlsplit("")
-    if not usable or len(url) > URL_CHARS_MAX or not is_visible(url) or _is_link_local(host):
+    if not usable or len(url) > URL_CHARS_MAX or not is_visible(url) or _is_forbidden(host):
         raise bad_header("x-ms-copy-source", url[:200], "not a URL that can be copied from")
     return parts.netloc.lower()
 
 
-def _is_link_local(host: str) -> bool:
+def _is_forbidden(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_link_local
+    return (mapped or address).is_link_local or str(mapped or address) in METADATA_SERVICES
 
 
 @asynccontextmanager
@@ -159,16 +161,15 @@ def _properties(response: aiohttp.ClientResponse) -> Properties:
         if name.lower().startswith("x-ms-meta-")
     ]
     try:
-        metadata, digest = check_metadata(pairs), headers.md5(told, "content-md5")
+        metadata = check_metadata(pairs)
     except StorageError:
-        metadata, digest = {}, None
+        metadata = {}
     return Properties(
         content_type=told.get("content-type") or "application/octet-stream",
         content_encoding=told.get("content-encoding"),
         content_language=told.get("content-language"),
         content_disposition=told.get("content-disposition"),
         cache_control=told.get("cache-control"),
-        content_md5=digest if response.status == 200 else None,
         metadata=metadata,
     )
 

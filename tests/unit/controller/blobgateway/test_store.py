@@ -75,6 +75,17 @@ async def test_a_folder_has_one_owner(store: BlobStore, tmp_path: Path, clock: S
         await BlobStore.open(tmp_path, clock)
 
 
+async def test_a_catalogue_of_an_unknown_version_is_not_touched(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    connection = sqlite3.connect(tmp_path / "catalogue.sqlite")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="schema 99"):
+            await BlobStore.open(tmp_path, clock)
+
+
 async def test_a_reader_sees_its_version_to_the_end(store: BlobStore, tmp_path: Path) -> None:
     old = os.urandom(BUFFER_BYTES * 3)
     await put(store, "b", old)
