@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -84,7 +84,7 @@ async def stat_file(ctx: Context, root: FileRoot, path: str) -> FileEntry:
 
 async def read_file(
     ctx: Context, root: FileRoot, path: str, first: int, last: int | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes `first` to `last` (inclusive; None: to the end) in pieces of at most 1 MiB.
 
     The reader sets the pace: a piece is asked for when the one before it was taken.

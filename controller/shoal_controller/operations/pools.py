@@ -102,9 +102,8 @@ async def patch_pool(
 ) -> Pool:
     """Replace the given attributes of a pool's definition, each as a whole.
 
-    Nodes take a new start task at their next boot. What shapes nodes (size, slots...) can be
-    changed
-    only while the pool has none.
+    Of `carried` only the given documents are replaced. Nodes take a new start task at their next
+    boot. What shapes nodes (size, slots...) can be changed only while the pool has none.
     """
     now = ctx.clock.now()
 
@@ -112,14 +111,18 @@ async def patch_pool(
         pool = find_pool(tx, pool_id)
         conditions.check(pool.modified_at)
         rules.check_active(pool)
+        carried = changes.get("carried", {})
         shaping = changes.keys() - {"start_task", "metadata", "carried"}
+        shaping |= carried.keys() - {"resourceTags", "targetNodeCommunicationMode"}
         if shaping and nodes.of_pool(tx, pool.id):
             raise Refused(
                 "OperationNotValidOnPool",
                 Reason="vmSize, taskSlotsPerNode and the like can be changed only while the pool "
                 "has no nodes; resize it to 0 first.",
             )
-        after = replace(pool, definition=replace(pool.definition, **changes), modified_at=now)
+        carried = {**pool.definition.carried, **carried}
+        definition = replace(pool.definition, **{**changes, "carried": carried})
+        after = replace(pool, definition=definition, modified_at=now)
         pools.update(tx, after)
         _put(tx, after)
         return after

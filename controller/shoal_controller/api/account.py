@@ -1,0 +1,70 @@
+"""Handlers of what belongs to the whole account: images, counts of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from shoal_controller.api.call import Call
+from shoal_controller.api.lists import read_filter
+from shoal_controller.api.paging import next_link, page_size, serial_position
+from shoal_controller.api.wire.image import IMAGES
+from shoal_controller.api.wire.node import write_counts
+from shoal_controller.core.errors import Refused
+from shoal_controller.core.listing import ListQuery
+from shoal_controller.core.odata import fields
+from shoal_controller.core.odata.parse import Compare
+from shoal_controller.core.odata.predicate import holds
+from shoal_controller.operations import nodes, pools
+
+POOLS_PER_PAGE_MAX: Final = 10
+_DOCUMENTS: Final = tuple(image.write() for image in IMAGES)
+
+
+async def list_supported_images(call: Call) -> web.Response:
+    where, size, after = read_filter(call), page_size(call), serial_position(call)
+    images = _DOCUMENTS
+    if where is not None:
+        fields.check(where, fields.IMAGES)
+        images = tuple(
+            image for image in images if holds(where, fields.IMAGES, partial(_value, image))
+        )
+    page = images[after : after + size]
+    end = after + len(page)
+    return call.listing(
+        "supportedimages", page, next_link(call, end if end < len(images) else None)
+    )
+
+
+async def list_node_counts(call: Call) -> web.Response:
+    query = ListQuery(page_size(call, POOLS_PER_PAGE_MAX), serial_position(call))
+    where = read_filter(call)
+    if where is not None:
+        fields.check(where, fields.NODE_COUNTS)
+        if not isinstance(where, Compare):
+            raise Refused(
+                "InvalidQueryParameterValue",
+                QueryParameterName="$filter",
+                Reason="Only poolId eq '...' can be asked for.",
+            )
+        query = replace(query, where=replace(where, path="id"))
+    listing = await pools.list_pools(call.ctx, query)
+    counts = [await _count(call, view.pool.id) for view in listing.items]
+    return call.listing("poolnodecounts", counts, next_link(call, listing.next_after))
+
+
+async def _count(call: Call, pool_id: str) -> dict[str, Any]:
+    after: int | None = 0
+    views: list[nodes.NodeView] = []
+    while after is not None:
+        listing = await nodes.list_nodes(call.ctx, pool_id, ListQuery(after=after))
+        views += listing.items
+        after = listing.next_after
+    return call.version.show("node_counts", write_counts(pool_id, views))
+
+
+def _value(image: dict[str, Any], path: str) -> Any:
+    return image.get(path)

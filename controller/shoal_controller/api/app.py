@@ -1,0 +1,145 @@
+"""The HTTP application: what happens to every request, in order, before and after its handler."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final
+
+from aiohttp import web
+
+from shoal_controller.api.auth import Controller, authenticate
+from shoal_controller.api.call import Call, check_length, parse_query, raw_path
+from shoal_controller.api.errors import error_response, of_http
+from shoal_controller.api.paging import integer_parameter
+from shoal_controller.api.routes import Router
+from shoal_controller.api.versions import VERSIONS
+from shoal_controller.core.conditions import NotModified
+from shoal_controller.core.errors import Refused, Unavailable
+from shoal_protocol.sharedkey import SignedParts
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger(__name__)
+
+_request_id: ContextVar[str] = ContextVar("request_id")
+"""Of the request that this task answers now: streamed answers are prepared deep inside."""
+
+STANDARD_HEADERS: Final = {
+    "DataServiceVersion": "3.0",
+    "Server": "Shoal",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+_CLIENT_ID_CHARACTERS_MAX: Final = 128
+
+
+def create_app(controller: Controller) -> web.Application:
+    """Return the application that answers for the controller's accounts."""
+    door = _Door(controller)
+    app = web.Application(middlewares=[door.answer])
+    app.on_response_prepare.append(_add_standard_headers)
+    app.router.add_route("*", "/{path:.*}", door.dispatch, expect_handler=_continue)
+    return app
+
+
+class _Door:
+    """From a request to its handler, and from whatever happens there to an answer."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._router = Router()
+
+    @web.middleware
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = str(uuid.uuid4())
+        _request_id.set(request_id)
+        try:
+            return await handler(request)
+        except Refused as error:
+            refused = error
+        except NotModified:
+            return web.Response(status=304)
+        except Unavailable as error:
+            refused = Refused("OperationTimedOut", Reason=str(error))
+        except web.HTTPException as error:
+            refused = of_http(error.status)
+        except Exception:
+            path = raw_path(request)[0]
+            log.exception("request %s failed: %s %s", request_id, request.method, path)
+            refused = Refused("InternalError")
+        now = self._controller.clock.now()
+        return error_response(request, refused, request_id, now, base_url(request))
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        path, query_text = raw_path(request)
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name.lower(), value)
+        parts = SignedParts(request.method, path, query_text, headers)
+        ctx = authenticate(self._controller, parts)
+        check_length(request)
+        query = parse_query(query_text)
+        version_name = query.get("api-version")
+        if not version_name:
+            raise Refused("MissingRequiredQueryParameter", QueryParameterName="api-version")
+        version = VERSIONS.get(version_name)
+        if version is None:
+            raise Refused(
+                "UnsupportedRequestVersion",
+                QueryParameterName="api-version",
+                QueryParameterValue=version_name[:256],
+                Reason=f"Supported are {', '.join(VERSIONS)}.",
+            )
+        _check_timeout(query)
+        route, arguments = self._router.find(request.method, path)
+        if not route.is_in(version.name):
+            raise Refused(
+                "ResourceNotFound",
+                Reason=f"{route.method} {route.path} is no operation of api-version "
+                f"{version.name}.",
+            )
+        if route.handler is None:
+            raise Refused(
+                "NotImplemented", Reason=f"Shoal does not offer {route.method} {route.path} yet."
+            )
+        return await route.handler(
+            Call(
+                request, _request_id.get(), ctx, version, route, arguments, query, base_url(request)
+            )
+        )
+
+
+def base_url(request: web.Request) -> str:
+    """Return scheme and host as the client used them."""
+    return f"{request.scheme}://{request.host}"
+
+
+def _check_timeout(query: dict[str, str]) -> None:
+    # Accepted for what it asks: every operation here answers well within the 30 s it may take.
+    value = query.get("timeout")
+    if value and integer_parameter("timeout", value) < 0:
+        raise Refused(
+            "OutOfRangeQueryParameterValue",
+            QueryParameterName="timeout",
+            QueryParameterValue=value,
+        )
+
+
+async def _continue(request: web.Request) -> web.StreamResponse | None:
+    # The default handler answers other expectations than 100-continue with a page of its own.
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
+async def _add_standard_headers(request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    headers.update(STANDARD_HEADERS)
+    headers["request-id"] = _request_id.get("") or str(uuid.uuid4())
+    if request.headers.get("return-client-request-id", "").lower() == "true":
+        client_id = request.headers.get("client-request-id", "")[:_CLIENT_ID_CHARACTERS_MAX]
+        if client_id.isascii() and client_id.isprintable():
+            headers["client-request-id"] = client_id

@@ -1,0 +1,59 @@
+"""What all lists of entities have in common: $filter, $select, $expand and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from shoal_controller.api.call import Call
+from shoal_controller.api.paging import (
+    invalid_parameter,
+    next_link,
+    page_size,
+    serial_position,
+)
+from shoal_controller.core.listing import Listing, ListQuery
+from shoal_controller.core.odata.parse import Filter, parse
+from shoal_controller.core.odata.select import parse_select, select
+
+T = TypeVar("T")
+
+_EXPANDABLE: Final = frozenset({"stats"})
+
+
+def read_filter(call: Call) -> Filter | None:
+    """Return the tree of `$filter`, or None."""
+    text = call.query.get("$filter", "").strip()
+    return parse(text) if text else None
+
+
+def read_query(call: Call) -> ListQuery:
+    """Return which page of a list a request asks for, or raise Refused."""
+    check_expand(call)
+    return ListQuery(page_size(call), serial_position(call), read_filter(call))
+
+
+def check_expand(call: Call) -> None:
+    """Raise Refused unless `$expand` names nothing but statistics, which are never there yet."""
+    value = call.query.get("$expand", "")
+    names = {name.strip() for name in value.split(",") if name.strip()}
+    if not names <= _EXPANDABLE:
+        raise invalid_parameter("$expand", value, "Only stats can be expanded.")
+
+
+def selected(call: Call, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a document that `$select` wants."""
+    return dict(select(document, parse_select(call.query.get("$select"))))
+
+
+def listed(
+    call: Call, fragment: str, listing: Listing[T], write: Callable[[T], dict[str, Any]]
+) -> web.Response:
+    """Answer with a page of a list, each item written by `write`."""
+    names = parse_select(call.query.get("$select"))
+    documents: Iterable[Any] = map(write, listing.items)
+    if names is not None:
+        documents = (select(document, names) for document in documents)
+    return call.listing(fragment, list(documents), next_link(call, listing.next_after))

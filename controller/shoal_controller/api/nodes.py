@@ -1,0 +1,51 @@
+"""Handlers of nodes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from shoal_controller.api.call import Call
+from shoal_controller.api.lists import listed, read_query, selected
+from shoal_controller.api.wire import node as wire
+from shoal_controller.operations import nodes, pools
+
+
+async def list_nodes(call: Call) -> web.Response:
+    query, pool_id = read_query(call), call.arguments["poolId"]
+    pool = (await pools.get_pool(call.ctx, pool_id)).pool
+    listing = await nodes.list_nodes(call.ctx, pool_id, query)
+    return listed(
+        call,
+        "nodes",
+        listing,
+        lambda view: call.version.show("node", wire.write_node(view, pool, call.base)),
+    )
+
+
+async def get_node(call: Call) -> web.Response:
+    pool = (await pools.get_pool(call.ctx, call.arguments["poolId"])).pool
+    view = await nodes.get_node(call.ctx, pool.id, call.arguments["nodeId"])
+    document = call.version.show("node", wire.write_node(view, pool, call.base))
+    return call.entity("nodes/@Element", selected(call, document))
+
+
+async def reboot_node(call: Call) -> web.Response:
+    document = await call.document(is_optional=True)
+    option = wire.read_option(document, "nodeRebootOption", keeps_data=True)
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    await nodes.reboot_node(call.ctx, pool_id, node_id, option)
+    return call.done(202)
+
+
+async def disable_scheduling(call: Call) -> web.Response:
+    document = await call.document(is_optional=True)
+    option = wire.read_option(document, "nodeDisableSchedulingOption", keeps_data=False)
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    await nodes.disable_scheduling(call.ctx, pool_id, node_id, option)
+    return call.done(200)
+
+
+async def enable_scheduling(call: Call) -> web.Response:
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    await nodes.enable_scheduling(call.ctx, pool_id, node_id)
+    return call.done(200)

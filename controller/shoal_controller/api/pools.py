@@ -1,0 +1,96 @@
+"""Handlers of pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from shoal_controller.api.call import Call, stamped
+from shoal_controller.api.conditions import read_conditions
+from shoal_controller.api.lists import check_expand, listed, read_query, selected
+from shoal_controller.api.wire import pool as wire
+from shoal_controller.core.conditions import Conditions
+from shoal_controller.operations import pools
+
+
+async def list_pools(call: Call) -> web.Response:
+    listing = await pools.list_pools(call.ctx, read_query(call))
+    return listed(
+        call,
+        "pools",
+        listing,
+        lambda view: call.version.show("pool", wire.write_pool(view, call.base)),
+    )
+
+
+async def create_pool(call: Call) -> web.Response:
+    new = wire.read_pool(call.version.take("pool_create", await call.document()))
+    pool = await pools.create_pool(
+        call.ctx,
+        new.id,
+        new.definition,
+        target_dedicated=new.target_dedicated,
+        target_low_priority=new.target_low_priority,
+        resize_timeout=new.resize_timeout,
+    )
+    return call.created(call.url("pools", pool.id), pool.modified_at)
+
+
+async def get_pool(call: Call) -> web.Response:
+    check_expand(call)
+    view = await pools.get_pool(call.ctx, call.arguments["poolId"], _conditions(call))
+    document = call.version.show("pool", wire.write_pool(view, call.base))
+    return call.entity("pools/@Element", selected(call, document), view.pool.modified_at)
+
+
+async def pool_exists(call: Call) -> web.Response:
+    view = await pools.get_pool(call.ctx, call.arguments["poolId"], _conditions(call))
+    return stamped(web.Response(), view.pool.modified_at)
+
+
+async def update_pool(call: Call) -> web.Response:
+    document = call.version.take("pool_patch", await call.document())
+    return await _change(call, 200, wire.read_patch(document))
+
+
+async def replace_properties(call: Call) -> web.Response:
+    document = call.version.take("pool_replace", await call.document())
+    return await _change(call, 204, wire.read_replacement(document))
+
+
+async def delete_pool(call: Call) -> web.Response:
+    await pools.delete_pool(call.ctx, call.arguments["poolId"], _conditions(call))
+    return call.done(202, with_id=False)
+
+
+async def resize_pool(call: Call) -> web.Response:
+    values = wire.read_resize(await call.document())
+    pool = await pools.resize_pool(
+        call.ctx, call.arguments["poolId"], conditions=_conditions(call), **values
+    )
+    return call.done(202, pool.modified_at)
+
+
+async def stop_resize(call: Call) -> web.Response:
+    pool = await pools.stop_resize(call.ctx, call.arguments["poolId"], _conditions(call))
+    return call.done(202, pool.modified_at)
+
+
+async def remove_nodes(call: Call) -> web.Response:
+    values = wire.read_removal(await call.document())
+    pool = await pools.remove_nodes(
+        call.ctx, call.arguments["poolId"], conditions=_conditions(call), **values
+    )
+    return call.done(202, pool.modified_at)
+
+
+async def _change(call: Call, status: int, changes: Mapping[str, Any]) -> web.Response:
+    pool_id = call.arguments["poolId"]
+    pool = await pools.patch_pool(call.ctx, pool_id, changes, _conditions(call))
+    return call.done(status, pool.modified_at)
+
+
+def _conditions(call: Call) -> Conditions:
+    return read_conditions(call.request.headers, call.route.conditional)

@@ -1,0 +1,299 @@
+"""The table of all operations: router, handlers, roles, versions and coverage tests read it.
+
+A row without a handler is known and refused with 501 NotImplemented, after authentication. Source:
+operations.md; `since` and `until` are the first and the last api-version that has the operation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from shoal_controller.api import account, files, jobs, nodes, pools, tasks
+from shoal_controller.api.call import Call
+from shoal_controller.core.errors import Refused
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+class Role(StrEnum):
+    """What a caller must be allowed to do. A SharedKey caller may do everything."""
+
+    READER = "reader"
+    CONTRIBUTOR = "contributor"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    path         segments in braces are arguments; `{filePath}` takes all that is left
+    conditional  4: all four conditional headers count; 2: the two with dates; 0: none
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler | None = None
+    since: str = ""
+    until: str = "~"
+    conditional: Literal[0, 2, 4] = 0
+
+    @property
+    def role(self) -> Role:
+        return Role.READER if self.method in ("GET", "HEAD") else Role.CONTRIBUTOR
+
+    def is_in(self, version: str) -> bool:
+        """Return whether an api-version has the operation; dates order as text."""
+        return self.since <= version <= self.until
+
+
+_POOL: Final = "/pools/{poolId}"
+_NODE: Final = "/pools/{poolId}/nodes/{nodeId}"
+_JOB: Final = "/jobs/{jobId}"
+_SCHEDULE: Final = "/jobschedules/{jobScheduleId}"
+_TASK: Final = "/jobs/{jobId}/tasks/{taskId}"
+_CERTIFICATE: Final = "/certificates({thumbprint})"
+_CERTIFICATES_END: Final = "2024-07-01.20.0"
+_STATISTICS_END: Final = "2022-10-01.16.0"
+
+ROUTES: Final[Sequence[Route]] = (
+    # applications
+    Route("list_applications", "GET", "/applications"),
+    Route("get_application", "GET", "/applications/{applicationId}"),
+    # pools
+    Route("get_pool_lifetime_statistics", "GET", "/lifetimepoolstats", until=_STATISTICS_END),
+    Route("list_pools", "GET", "/pools", pools.list_pools),
+    Route("create_pool", "POST", "/pools", pools.create_pool),
+    Route("list_pool_usage_metrics", "GET", "/poolusagemetrics"),
+    Route("delete_pool", "DELETE", _POOL, pools.delete_pool, conditional=4),
+    Route("get_pool", "GET", _POOL, pools.get_pool, conditional=4),
+    Route("pool_exists", "HEAD", _POOL, pools.pool_exists, conditional=4),
+    Route("update_pool", "PATCH", _POOL, pools.update_pool, conditional=4),
+    Route("disable_pool_auto_scale", "POST", f"{_POOL}/disableautoscale"),
+    Route("enable_pool_auto_scale", "POST", f"{_POOL}/enableautoscale", conditional=4),
+    Route("evaluate_pool_auto_scale", "POST", f"{_POOL}/evaluateautoscale"),
+    Route("remove_nodes", "POST", f"{_POOL}/removenodes", pools.remove_nodes, conditional=4),
+    Route("resize_pool", "POST", f"{_POOL}/resize", pools.resize_pool, conditional=4),
+    Route("stop_pool_resize", "POST", f"{_POOL}/stopresize", pools.stop_resize, conditional=4),
+    Route("replace_pool_properties", "POST", f"{_POOL}/updateproperties", pools.replace_properties),
+    Route("upgrade_pool_os", "POST", f"{_POOL}/upgradeos", until="2018-08-01.7.0", conditional=4),
+    # account
+    Route("list_node_agent_skus", "GET", "/nodeagentskus", until="2018-12-01.8.0"),
+    Route(
+        "list_pool_node_counts",
+        "GET",
+        "/nodecounts",
+        account.list_node_counts,
+        since="2018-03-01.6.1",
+    ),
+    Route(
+        "list_supported_images",
+        "GET",
+        "/supportedimages",
+        account.list_supported_images,
+        since="2019-06-01.9.0",
+    ),
+    # jobs
+    Route("list_jobs", "GET", "/jobs", jobs.list_jobs),
+    Route("create_job", "POST", "/jobs", jobs.create_job),
+    Route("get_job_lifetime_statistics", "GET", "/lifetimejobstats", until=_STATISTICS_END),
+    Route("delete_job", "DELETE", _JOB, jobs.delete_job, conditional=4),
+    Route("get_job", "GET", _JOB, jobs.get_job, conditional=4),
+    Route("update_job", "PATCH", _JOB, jobs.update_job, conditional=4),
+    Route("replace_job", "PUT", _JOB, jobs.replace_job, conditional=4),
+    Route("disable_job", "POST", f"{_JOB}/disable", jobs.disable_job, conditional=4),
+    Route("enable_job", "POST", f"{_JOB}/enable", jobs.enable_job, conditional=4),
+    Route(
+        "list_job_preparation_and_release_task_status",
+        "GET",
+        f"{_JOB}/jobpreparationandreleasetaskstatus",
+    ),
+    Route(
+        "get_job_task_counts",
+        "GET",
+        f"{_JOB}/taskcounts",
+        jobs.count_tasks,
+        since="2017-06-01.5.1",
+    ),
+    Route("terminate_job", "POST", f"{_JOB}/terminate", jobs.terminate_job, conditional=4),
+    Route("list_jobs_from_schedule", "GET", f"{_SCHEDULE}/jobs"),
+    # job schedules
+    Route("list_job_schedules", "GET", "/jobschedules"),
+    Route("create_job_schedule", "POST", "/jobschedules"),
+    Route("delete_job_schedule", "DELETE", _SCHEDULE, conditional=4),
+    Route("get_job_schedule", "GET", _SCHEDULE, conditional=4),
+    Route("job_schedule_exists", "HEAD", _SCHEDULE, conditional=4),
+    Route("update_job_schedule", "PATCH", _SCHEDULE, conditional=4),
+    Route("replace_job_schedule", "PUT", _SCHEDULE, conditional=4),
+    Route("disable_job_schedule", "POST", f"{_SCHEDULE}/disable", conditional=4),
+    Route("enable_job_schedule", "POST", f"{_SCHEDULE}/enable", conditional=4),
+    Route("terminate_job_schedule", "POST", f"{_SCHEDULE}/terminate", conditional=4),
+    # tasks
+    Route("create_task_collection", "POST", f"{_JOB}/addtaskcollection", tasks.create_tasks),
+    Route("list_tasks", "GET", f"{_JOB}/tasks", tasks.list_tasks),
+    Route("create_task", "POST", f"{_JOB}/tasks", tasks.create_task),
+    Route("delete_task", "DELETE", _TASK, tasks.delete_task, conditional=4),
+    Route("get_task", "GET", _TASK, tasks.get_task, conditional=4),
+    Route("replace_task", "PUT", _TASK, tasks.replace_task, conditional=4),
+    Route(
+        "reactivate_task",
+        "POST",
+        f"{_TASK}/reactivate",
+        tasks.reactivate_task,
+        since="2017-01-01.4.0",
+        conditional=4,
+    ),
+    Route("list_subtasks", "GET", f"{_TASK}/subtasksinfo", tasks.list_subtasks),
+    Route("terminate_task", "POST", f"{_TASK}/terminate", tasks.terminate_task, conditional=4),
+    # nodes
+    Route("list_nodes", "GET", f"{_POOL}/nodes", nodes.list_nodes),
+    Route("get_node", "GET", _NODE, nodes.get_node),
+    Route("deallocate_node", "POST", f"{_NODE}/deallocate", since="2024-07-01.20.0"),
+    Route(
+        "disable_node_scheduling", "POST", f"{_NODE}/disablescheduling", nodes.disable_scheduling
+    ),
+    Route("enable_node_scheduling", "POST", f"{_NODE}/enablescheduling", nodes.enable_scheduling),
+    Route("get_remote_desktop", "GET", f"{_NODE}/rdp", until="2024-02-01.19.0"),
+    Route("reboot_node", "POST", f"{_NODE}/reboot", nodes.reboot_node),
+    Route("reimage_node", "POST", f"{_NODE}/reimage"),
+    Route("get_node_remote_login_settings", "GET", f"{_NODE}/remoteloginsettings"),
+    Route("start_node", "POST", f"{_NODE}/start", since="2024-07-01.20.0"),
+    Route("upload_node_logs", "POST", f"{_NODE}/uploadbatchservicelogs", since="2018-03-01.6.1"),
+    Route("create_node_user", "POST", f"{_NODE}/users"),
+    Route("delete_node_user", "DELETE", f"{_NODE}/users/{{userName}}"),
+    Route("replace_node_user", "PUT", f"{_NODE}/users/{{userName}}"),
+    # node extensions
+    Route("list_node_extensions", "GET", f"{_NODE}/extensions", since="2021-06-01.14.0"),
+    Route(
+        "get_node_extension",
+        "GET",
+        f"{_NODE}/extensions/{{extensionName}}",
+        since="2021-06-01.14.0",
+    ),
+    # files of tasks
+    Route("list_task_files", "GET", f"{_TASK}/files", files.list_files),
+    Route("delete_task_file", "DELETE", f"{_TASK}/files/{{filePath}}", files.delete_file),
+    Route(
+        "download_task_file", "GET", f"{_TASK}/files/{{filePath}}", files.read_file, conditional=2
+    ),
+    Route(
+        "get_task_file_properties",
+        "HEAD",
+        f"{_TASK}/files/{{filePath}}",
+        files.stat_file,
+        conditional=2,
+    ),
+    # files of nodes
+    Route("list_node_files", "GET", f"{_NODE}/files", files.list_files),
+    Route("delete_node_file", "DELETE", f"{_NODE}/files/{{filePath}}", files.delete_file),
+    Route(
+        "download_node_file", "GET", f"{_NODE}/files/{{filePath}}", files.read_file, conditional=2
+    ),
+    Route(
+        "get_node_file_properties",
+        "HEAD",
+        f"{_NODE}/files/{{filePath}}",
+        files.stat_file,
+        conditional=2,
+    ),
+    # certificates
+    Route("list_certificates", "GET", "/certificates", until=_CERTIFICATES_END),
+    Route("create_certificate", "POST", "/certificates", until=_CERTIFICATES_END),
+    Route("delete_certificate", "DELETE", _CERTIFICATE, until=_CERTIFICATES_END),
+    Route("get_certificate", "GET", _CERTIFICATE, until=_CERTIFICATES_END),
+    Route(
+        "cancel_certificate_deletion",
+        "POST",
+        f"{_CERTIFICATE}/canceldelete",
+        until=_CERTIFICATES_END,
+    ),
+)
+"""Every operation of every api-version, in the order of the reference."""
+
+_REST: Final = "{filePath}"
+_KEYED: Final = re.compile(r"certificates\((.*)\)\Z", re.DOTALL)
+
+
+@dataclass(slots=True)
+class _Branch:
+    """What may follow a prefix of a path."""
+
+    children: dict[str, _Branch] = field(default_factory=dict)
+    argument: _Branch | None = None
+    rest: _Branch | None = None
+    methods: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+
+
+class Router:
+    """Finds the row of a request."""
+
+    def __init__(self, routes: Sequence[Route] = ROUTES) -> None:
+        self._root = _Branch()
+        for route in routes:
+            self._add(route)
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the row and its arguments, percent-decoded.
+
+        path    as in the request line, percent-encoded
+        raises  Refused: InvalidUri where it can not be decoded, ResourceNotFound, or
+                UnsupportedHttpVerb where the path exists for other methods
+        """
+        branch, values = self._root, list[str]()
+        segments = path.removeprefix("/").split("/")
+        for position, segment in enumerate(segments):
+            keyed = _KEYED.match(segment)
+            if keyed and "certificates()" in branch.children:
+                branch = branch.children["certificates()"]
+                values.append(_decoded(keyed[1]))
+            elif segment in branch.children:
+                branch = branch.children[segment]
+            elif branch.rest is not None:
+                branch = branch.rest
+                values.append("/".join(map(_decoded, segments[position:])))
+                break
+            elif branch.argument is not None and segment:
+                branch = branch.argument
+                values.append(_decoded(segment))
+            else:
+                raise Refused("ResourceNotFound" if segment else "InvalidUri")
+        if not branch.methods:
+            raise Refused("ResourceNotFound")
+        found = branch.methods.get(method)
+        if found is None:
+            raise Refused("UnsupportedHttpVerb")
+        return found[0], dict(zip(found[1], values, strict=True))
+
+    def _add(self, route: Route) -> None:
+        branch, names = self._root, list[str]()
+        for segment in route.path.removeprefix("/").split("/"):
+            if segment == _REST:
+                branch.rest = branch.rest or _Branch()
+                branch = branch.rest
+                names.append("filePath")
+            elif segment.startswith("{"):
+                branch.argument = branch.argument or _Branch()
+                branch = branch.argument
+                names.append(segment[1:-1])
+            elif segment.startswith("certificates("):
+                branch = branch.children.setdefault("certificates()", _Branch())
+                names.append("thumbprint")
+            else:
+                branch = branch.children.setdefault(segment, _Branch())
+        branch.methods[route.method] = (route, tuple(names))
+
+
+def _decoded(segment: str) -> str:
+    if "%" not in segment:
+        return segment
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise Refused("InvalidUri") from None
