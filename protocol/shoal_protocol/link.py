@@ -160,6 +160,11 @@ class LinkEnd:
         """What the peer has not acknowledged, oldest first."""
         return tuple(pending.message for pending in self._unacked)
 
+    @property
+    def unacked_count(self) -> int:
+        """How many messages the peer has not acknowledged; they leave oldest first."""
+        return len(self._unacked)
+
     # --- receiving --------------------------------------------------------------------------------
 
     def receive(self, frame: bytes, now_s: float) -> list[Entry]:
