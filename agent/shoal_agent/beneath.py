@@ -1,0 +1,119 @@
+"""Opening what lies below a directory, whatever its users do to it meanwhile.
+
+Names inside a node's root are chosen by tasks, which may also replace a directory by a symbolic
+link at any moment. So a path is walked component by component from an open directory, never
+following a link in the kernel: a link is read and walked here, and refused when it leads out.
+All functions block; call them in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+LINKS_MAX: Final = 40
+_WALK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LeadsOutside(OSError):
+    """A symbolic link on the way points out of the directory."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EXDEV, "the path leads outside")
+
+
+def open_beneath(root: str, parts: Sequence[str], flags: int = os.O_PATH) -> int:
+    """Open what `parts` name below `root` and return its descriptor.
+
+    root     absolute; followed as it stands
+    flags    O_PATH for looking at it only; O_RDONLY reads (never blocks on a FIFO)
+    raises   LeadsOutside, OSError
+    """
+    stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    todo = deque(parts)
+    links_count = 0
+    try:
+        while todo:
+            name = todo.popleft()
+            if name in ("", "."):
+                continue
+            if name == "..":  # only ever from a link
+                if len(stack) == 1:
+                    raise LeadsOutside
+                os.close(stack.pop())
+                continue
+            fd = os.open(name, _WALK, dir_fd=stack[-1])
+            kind = stat.S_IFMT(os.fstat(fd).st_mode)
+            if kind != stat.S_IFLNK:
+                stack.append(fd)
+                if todo and kind != stat.S_IFDIR:
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                continue
+            try:
+                target = os.readlink("", dir_fd=fd)
+            finally:
+                os.close(fd)
+            links_count += 1
+            if links_count > LINKS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            if target.startswith("/"):
+                if target != root and not target.startswith(f"{root}/"):
+                    raise LeadsOutside
+                target = target[len(root) :]
+                while len(stack) > 1:
+                    os.close(stack.pop())
+            todo.extendleft(reversed(target.split("/")))
+        if flags & os.O_PATH:
+            return stack.pop()
+        # The descriptor names the very thing that was looked at.
+        return os.open(f"/proc/self/fd/{stack[-1]}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        for fd in stack:
+            os.close(fd)
+
+
+def make_directories(
+    root: str, parts: Sequence[str], mode: int, owner: tuple[int, int] | None
+) -> int:
+    """Make what is missing of a row of directories below `root`; return the last, open.
+
+    owner    (uid, gid) of those that are made; None leaves them ours
+    raises   OSError; NotADirectoryError where a link or anything else is in the way
+    """
+    fd = os.open(root, _FOLDER)
+    try:
+        for name in parts:
+            try:
+                os.mkdir(name, mode, dir_fd=fd)
+                is_new = True
+            except FileExistsError:
+                is_new = False
+            child_fd = os.open(name, _FOLDER, dir_fd=fd)
+            os.close(fd)
+            fd = child_fd
+            if is_new:
+                os.fchmod(fd, mode)
+                if owner is not None:
+                    os.fchown(fd, *owner)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def create_file(folder_fd: int, name: str, mode: int) -> int:
+    """Make an empty file anew in an open directory and return it open for writing.
+
+    What was there under that name is unlinked, not written to.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, mode, dir_fd=folder_fd)
+    except FileExistsError:
+        os.unlink(name, dir_fd=folder_fd)
+        return os.open(name, flags, mode, dir_fd=folder_fd)

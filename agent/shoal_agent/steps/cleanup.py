@@ -1,0 +1,22 @@
+"""Deleting what was put aside. Late and slowly on purpose: on some file systems a deletion makes
+the next `mkdir`s dear (docs/decisions/agent-cleanup.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+
+def empty_trash(folder: Path) -> None:
+    """Delete everything in `folder`; what cannot be deleted stays for the next time. Blocks."""
+    with contextlib.suppress(AttributeError, OSError):
+        # The calling thread is for this alone; other threads of the agent keep their priority.
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+    for path in list(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
