@@ -26,6 +26,7 @@ STORAGE_PORT: Final = 10000
 """Where Azurite listens too, so that tools that look for a local storage find this one."""
 ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]{3,24}")
 KEY_BYTES: Final = 64
+_LIMITS: Final = Limits()
 _WHERE: Final = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -90,10 +91,10 @@ class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much one round of the scheduler does; see core.scheduler.Limits."""
 
-    placements_max: Annotated[int, msgspec.Meta(ge=1)] = Limits.placements_max
-    ahead_s_max: Annotated[float, msgspec.Meta(ge=0)] = Limits.ahead_s_max
-    ahead_count_max: Count = Limits.ahead_count_max
-    stall_s: Annotated[float, msgspec.Meta(gt=0)] = Limits.stall_s
+    placements_max: Annotated[int, msgspec.Meta(ge=1)] = _LIMITS.placements_max
+    ahead_s_max: Annotated[float, msgspec.Meta(ge=0)] = _LIMITS.ahead_s_max
+    ahead_count_max: Count = _LIMITS.ahead_count_max
+    stall_s: Annotated[float, msgspec.Meta(gt=0)] = _LIMITS.stall_s
 
     @property
     def limits(self) -> Limits:
