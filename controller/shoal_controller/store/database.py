@@ -88,6 +88,7 @@ class Database:
         self._queue: deque[_Write] = deque()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._reader_count = 0
+        self._opening: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._thread = None if commit_inline else ThreadPoolExecutor(1, "commit")
         self._closed = False
@@ -133,11 +134,20 @@ class Database:
     async def _reader(self) -> aiosqlite.Connection:
         if self._readers.empty() and self._reader_count < 2:
             self._reader_count += 1
-            reader = await aiosqlite.connect(self._path, isolation_level=None)
-            reader.row_factory = sqlite3.Row
-            await reader.execute("PRAGMA query_only = 1")
-            return reader
+            self._opening = asyncio.create_task(self._open_reader())
+            # Whoever asked may be cancelled meanwhile; the reader is then the next one's.
+            await asyncio.shield(self._opening)
         return await self._readers.get()
+
+    async def _open_reader(self) -> None:
+        try:
+            reader = await aiosqlite.connect(self._path, isolation_level=None)
+        except BaseException:
+            self._reader_count -= 1
+            raise
+        reader.row_factory = sqlite3.Row
+        await reader.execute("PRAGMA query_only = 1")
+        self._readers.put_nowait(reader)
 
     # --- the writer -------------------------------------------------------------------------------
 
