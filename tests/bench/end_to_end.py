@@ -23,7 +23,7 @@ def run() -> list[Figure]:
     mine: list[float] = []
     to_c: list[float] = []
     to_hyperqueue: list[float] = []
-    with workplace() as folder:
+    with workplace(is_durable=True) as folder:
         baseline = compile_c("spawn_baseline.c", folder)
         for number in range(ROUNDS):
             in_c = _c_rate(baseline, folder / f"c-{number}")

@@ -53,11 +53,13 @@ class Figure:
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder on a RAM disk where there is one; deleted when all measuring is over, because some
-    file systems make directories slowly for minutes after others were deleted.
+def workplace(*, is_durable: bool = False) -> Iterator[Path]:
+    """A folder on a RAM disk where there is one, or where files are durable, on a real one.
+
+    It is deleted when all measuring is over, because some file systems make directories slowly for
+    minutes after others were deleted.
     """
-    base = RAM_DISK if RAM_DISK.is_dir() else None
+    base = RAM_DISK if RAM_DISK.is_dir() and not is_durable else None
     folder = Path(tempfile.mkdtemp(prefix="shoal-bench-", dir=base))
     try:
         yield folder

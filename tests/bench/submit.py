@@ -19,7 +19,7 @@ TARGET = 20_000 / 120_000
 
 def run() -> list[Figure]:
     """Return tasks per second."""
-    with workplace() as folder:
+    with workplace(is_durable=True) as folder:
 
         def ours(number: int) -> float:
             return measure("submit_client", folder / f"ours-{number}", str(COUNT))["rate"]

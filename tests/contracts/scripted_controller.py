@@ -142,9 +142,7 @@ class ScriptedController:
             self.config,
         )  # fmt: skip
         if hello.incarnation != self._known:
-            welcome = Welcome(
-                PROTOCOL_VERSION, self.link.incarnation, self._known, 0, self.config
-            )
+            welcome = Welcome(PROTOCOL_VERSION, self.link.incarnation, self._known, 0, self.config)
         self._known = hello.incarnation
         self.link.connected(
             hello.incarnation, hello.peer_incarnation and self.link.incarnation,
