@@ -24,6 +24,7 @@ from shoal_agent.core.instructions import (
     Redial,
     RemoveIfEmpty,
     RestartSpawner,
+    SetCapacity,
     SpawnerDown,
     SpawnerUp,
     StepEnded,
@@ -201,6 +202,8 @@ class AgentCore:
         is_first, self._has_seen_spawner = not self._has_seen_spawner, True
         is_new = event.life != self._life
         held = event.snapshot.runs
+        if is_first:
+            self.runs.resend()
         if is_new:
             if is_first and self._life:
                 # Agent and spawner both died, or the machine did: the node starts anew.
@@ -215,7 +218,9 @@ class AgentCore:
             if self._is_rebooting:
                 self._is_rebooting = False
                 self._out.add(Redial())
-        self.runs.reconcile(held, clock, resend=is_first)
+        if self.node.config is not None:
+            self._out.add(SetCapacity(self.node.config.slots))
+        self.runs.reconcile(held, clock)
         if is_first:
             self.node.resume(clock, self.node.key in held)
         else:

@@ -354,18 +354,17 @@ class Runs:
                     self._close_run(run, "lost", clock)
         self._doomed.clear()
 
-    def reconcile(self, held: Mapping[str, SpawnerRun], clock: Clock, resend: bool) -> None:
-        """Compare with all that the spawner holds, and give lost commands again.
+    def resend(self) -> None:
+        """Tell the controller, at the beginning of an agent's life, all that it may not know."""
+        for run in self._runs.values():
+            if run.state is RunState.ENDED and run.exit is not None:
+                self._out.send(RunEnded(run.run, run.exit))
+        for closed in self._closed.values():
+            self._out.send(_OUTCOMES[closed.outcome](closed.run))
 
-        resend   the first time in an agent's life: tell the controller all that it may not know
-        """
+    def reconcile(self, held: Mapping[str, SpawnerRun], clock: Clock) -> None:
+        """Compare with all that the spawner holds, and give lost commands again."""
         self._is_up = True
-        if resend:
-            for run in self._runs.values():
-                if run.state is RunState.ENDED and run.exit is not None:
-                    self._out.send(RunEnded(run.run, run.exit))
-            for closed in self._closed.values():
-                self._out.send(_OUTCOMES[closed.outcome](closed.run))
         for key, row in held.items():
             if not key.startswith(START_KEYS):
                 self._reconcile_held(key, row, clock)
@@ -425,7 +424,9 @@ class Runs:
                 self._closed[str(name)] = record
                 run = self._runs.pop(str(name), None)
                 self._waiting.pop(str(name), None)
-                if run is not None and outcome != "returned":
+                if run is not None:
+                    if outcome == "returned":
+                        run.spec = replace(run.spec, retention_s=0.0)
                     self._keep_directory(run, at, at_s, machine)
                 return True
             case Began() | ExitedRecord() | Ended() | Killing() | Limits():
@@ -606,6 +607,10 @@ class Runs:
         if run.has_step:
             self._out.add(CancelStep(run.key))
         self._close(run.run, outcome, clock)
+        if outcome == "returned":
+            run.spec = replace(run.spec, retention_s=0.0)  # the spawner may have made it ahead
+            if self._users.get(run.directory) is run:
+                self._directories.change_retention(run.directory, 0.0)
         self._leave(run, clock)
 
     def _close(self, name: RunId, outcome: Outcome, clock: Clock) -> None:
