@@ -122,7 +122,9 @@ async def test_the_client_makes_reads_changes_and_deletes_pools(client: BatchCli
         assert client.get_pool("Pool1").target_dedicated_nodes == 3
         assert [pool.id for pool in client.list_pools(filter="startswith(id,'poo')")] == ["Pool1"]
         assert [pool.id for pool in client.list_pools(select=["id", "state"])] == ["Pool1"]
-        assert list(client.list_nodes("Pool1")) == []
+        nodes = list(client.list_nodes("Pool1"))
+        assert len(nodes) == 3
+        assert client.get_node("Pool1", nodes[0].id).affinity_id == f"TVM:{nodes[0].id}"
         assert next(iter(client.list_pool_node_counts())).pool_id == "Pool1"
         client.begin_delete_pool("Pool1", polling_interval=0).wait(60)
         with pytest.raises(ResourceNotFoundError):
