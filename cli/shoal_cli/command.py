@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoal_cli.faults import EXIT_BUG, Fault
-from shoal_cli.options import connection_options, output_options
+from shoal_cli.options import COMMON, connection_options, output_options, quiet_option
 
 if TYPE_CHECKING:
     from shoal_cli.client import Client
@@ -48,12 +48,19 @@ class Session:
 
 
 def api_command(
-    group: click.Group | None, name: str, *, doing: str, patience_s: float = 1.5, **attributes: Any
+    group: click.Group | None,
+    name: str,
+    *,
+    doing: str,
+    patience_s: float = 1.5,
+    has_answer: bool = True,
+    **attributes: Any,
 ) -> Callable[[Callable[..., Awaitable[int | None]]], click.Command]:
     """Make an async function a command: of `group`, or one that stands alone.
 
     doing       what is being done, for errors: "create pool '{pool}'", filled from the parameters
     patience_s  see Client
+    has_answer  False: what it prints is not ours to format
     """
 
     def register(function: Callable[..., Awaitable[int | None]]) -> click.Command:
@@ -62,9 +69,11 @@ def api_command(
             ctx = click.get_current_context()
             return _run(ctx, function, doing, patience_s, params)
 
-        decorated = connection_options(output_options(run))
+        decorated = connection_options((output_options if has_answer else quiet_option)(run))
         make = click.command if group is None else group.command
-        return make(name, **attributes)(decorated)
+        command = make(name, **attributes)(decorated)
+        command.params.sort(key=lambda parameter: parameter.name in COMMON)
+        return command
 
     return register
 
@@ -104,7 +113,7 @@ async def _with_session(
     from shoal_cli.settings import Options, load
 
     settings = load(Options(**options), os.environ, Path.cwd())
-    out = Output(params.pop("format_"), params.pop("header"), params.pop("quiet"))
+    out = Output(params.pop("format_", "table"), params.pop("header", False), params.pop("quiet"))
     async with Client(settings, patience_s=patience_s) as client:
         return await function(Session(client, out, params.pop("yes", False)), **params)
 

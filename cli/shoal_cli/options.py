@@ -62,6 +62,25 @@ class Pair(click.ParamType):
         return {"name": name, "value": text}
 
 
+class Count(click.ParamType):
+    """A whole number, at least `least`."""
+
+    name = "n"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number, or fail as a usage error."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least:
+            self.fail(f"'{value}' is not a whole number from {self._least} up", param, ctx)
+        return number
+
+
 ID, DURATION, PAIR, ENV = Id(), Duration(), Pair(), Pair(from_environment=True)
 
 # --- options --------------------------------------------------------------------------------------
@@ -90,11 +109,12 @@ output_options = _stack(
     click.option("--header", is_flag=True, help="tsv: begin with a line of names."),
     click.option("-q", "--quiet", is_flag=True, help="Only ids, no notes."),
 )  # fmt: skip
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No notes.")
+COMMON = frozenset({"endpoint", "account", "key_file", "debug", "format_", "header", "quiet"})
+"""Parameters that every command has; help shows a command's own first."""
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 wait_option = click.option("--wait", is_flag=True, help="Return when it is done.")
-limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most N; all without it."
-)
+limit_option = click.option("--limit", type=Count(1), help="At most N; all without it.")
 filter_option = click.option(
     "--filter", "filter_", metavar="ODATA", help="Which ones: an OData $filter."
 )

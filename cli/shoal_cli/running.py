@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from shoal_cli.bodies import put
-from shoal_cli.client import path_of
+from shoal_cli.client import Client, path_of
 from shoal_cli.command import Session
 from shoal_cli.commands.pool import BROKEN, create_pool, node_failure
 from shoal_cli.faults import Failed, Fault, ServiceFault, UsageFault
@@ -95,8 +95,8 @@ async def _run(session: Session, run: Run, made: _Made) -> int:
     pool_id = run.pool_id or await _pool(session, run, made)
     job_id = f"run-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     task = await _definition(session, run, job_id)
+    made.job_id = job_id  # noted first: it may exist although no answer comes
     await client.post("/jobs", {"id": job_id, "poolInfo": {"poolId": pool_id}})
-    made.job_id = job_id
     await client.post(path_of("jobs", job_id, "tasks"), task)
     made.has_task = True
     if run.keeps_job:
@@ -121,13 +121,13 @@ async def _pool(session: Session, run: Run, made: _Made) -> str:
         if fault.status != 404:
             raise
     session.out.note(f"making pool '{pool_id}': nodes {run.nodes}, slots {run.slots}")
+    if run.removes_pool:
+        made.pool_id = pool_id
     try:
         await create_pool(client, pool_id, {}, nodes=run.nodes, slots=run.slots)
     except ServiceFault as fault:
         if fault.code != "PoolExists":  # another `shoal run` was faster
             raise
-    if run.removes_pool:
-        made.pool_id = pool_id
     return pool_id
 
 
@@ -277,11 +277,11 @@ async def _clean(session: Session, run: Run, made: _Made) -> None:
     client.patience_s = min(client.patience_s, 10.0)
     try:
         if made.job_id and not run.keeps_job:
-            await client.delete(path_of("jobs", made.job_id))
+            await _delete(client, path_of("jobs", made.job_id))
         elif made.has_task and not made.task_ended and made.job_id:
             await _terminate(session, path_of("jobs", made.job_id, "tasks", TASK_ID))
         if made.pool_id:
-            await client.delete(path_of("pools", made.pool_id))
+            await _delete(client, path_of("pools", made.pool_id))
         if run.files and made.job_id and not run.keeps_job:
             from shoal_cli.storage import Container
 
@@ -289,3 +289,11 @@ async def _clean(session: Session, run: Run, made: _Made) -> None:
                 await container.delete()
     except (Fault, Failed) as fault:
         session.out.note(f"shoal: could not clean up: {'; '.join(fault.why)}")
+
+
+async def _delete(client: Client, path: str) -> None:
+    try:
+        await client.delete(path)
+    except ServiceFault as fault:
+        if fault.status != 404:  # it was never made
+            raise

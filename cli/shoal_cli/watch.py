@@ -50,8 +50,7 @@ def _outcome(job: dict[str, Any], counts: Counts, job_id: str, out: Output) -> i
         out.note(f"the job has ended ({reason}); {left} of {counts.total} tasks did not complete")
     if counts.failed:
         out.note(
-            f"{counts.failed} of {counts.completed} tasks failed: "
-            f"shoal task list {job_id} --filter \"executionInfo/result eq 'failure'\""
+            f"{counts.failed} of {counts.completed} tasks failed: shoal task list {job_id} --failed"
         )
     return 1 if left or counts.failed else 0
 
@@ -115,7 +114,12 @@ class _Bar:
 
     def show(self, progress: Progress) -> None:
         counts = progress.counts
-        states = [f"[cyan]{counts.active} active[/]", f"[blue]{counts.running} running[/]"]
+        # Numbers keep their places, so that the bar does not jump.
+        width = len(str(counts.total))
+        states = [
+            f"[cyan]{counts.active:>{width}} active[/]",
+            f"[blue]{counts.running:>{width}} running[/]",
+        ]
         if counts.failed:
             states.append(f"[red]{counts.failed} failed[/]")
         pace = "" if progress.rate is None else f"{progress.rate:.1f}/s"

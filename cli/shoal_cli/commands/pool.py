@@ -14,6 +14,7 @@ from shoal_cli.options import (
     DURATION,
     ID,
     PAIR,
+    Count,
     body_option,
     filter_option,
     limit_option,
@@ -35,15 +36,15 @@ def pool() -> None:
 
 @api_command(pool, "create", doing="create pool '{pool_id}'", patience_s=FOLLOW_PATIENCE_S)
 @click.argument("pool_id", metavar="POOL", type=ID)
-@click.option("--nodes", type=click.IntRange(min=0), help="How many nodes. [1]")
-@click.option("--low-priority", type=click.IntRange(min=0), help="How many low-priority nodes.")
-@click.option("--slots", type=click.IntRange(min=1), help="Tasks a node runs at once. [1]")
+@click.option("--nodes", type=Count(0), help="How many nodes. [1]")
+@click.option("--low-priority", type=Count(0), help="How many low-priority nodes.")
+@click.option("--slots", type=Count(1), help="Tasks a node runs at once. [1]")
 @click.option("--image", metavar="PUBLISHER:OFFER:SKU", help="See `shoal images`.")
 @click.option("--size", metavar="NAME", help="The nodes' size, as the API names it.")
 @click.option("--fill", type=click.Choice(["pack", "spread"]), help="Which nodes fill first.")
 @click.option("--start-task", metavar="COMMAND", help="Run on each node before any task.")
 @click.option("--start-elevated", is_flag=True, help="The start task runs as administrator.")
-@click.option("--start-retries", type=int, help="How often a failing start task is repeated.")
+@click.option("--start-retries", type=Count(-1), help="How often a failing start task is repeated.")
 @click.option("--resize-timeout", type=DURATION, help="Give up getting nodes after this time.")
 @click.option("--metadata", type=PAIR, multiple=True, help="A note on the pool; may be repeated.")
 @click.option("--name", help="A name for people.")
@@ -165,8 +166,8 @@ async def _show(session: Session, pool_id: str) -> None:
 
 @api_command(pool, "resize", doing="resize pool '{pool_id}'", patience_s=FOLLOW_PATIENCE_S)
 @click.argument("pool_id", metavar="POOL", type=ID)
-@click.argument("nodes", type=click.IntRange(min=0), required=False)
-@click.option("--low-priority", type=click.IntRange(min=0), help="How many low-priority nodes.")
+@click.argument("nodes", type=Count(0), required=False)
+@click.option("--low-priority", type=Count(0), help="How many low-priority nodes.")
 @click.option(
     "--running",
     type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),

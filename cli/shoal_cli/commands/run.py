@@ -6,7 +6,7 @@ import click
 
 from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
 from shoal_cli.faults import UsageFault
-from shoal_cli.options import DURATION, ENV, ID
+from shoal_cli.options import DURATION, ENV, ID, Count
 
 
 @api_command(
@@ -14,12 +14,13 @@ from shoal_cli.options import DURATION, ENV, ID
     "run",
     doing="run it",
     patience_s=FOLLOW_PATIENCE_S,
+    has_answer=False,
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("words", metavar="COMMAND [ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--pool", "pool_id", type=ID, help="Run on this pool, which exists.")
-@click.option("--nodes", type=click.IntRange(min=1), help="Nodes of the pool that is made. [1]")
-@click.option("--slots", type=click.IntRange(min=1), help="Slots of its nodes. [1]")
+@click.option("--nodes", type=Count(1), help="Nodes of the pool that is made. [1]")
+@click.option("--slots", type=Count(1), help="Slots of its nodes. [1]")
 @click.option("--rm", is_flag=True, help="A pool for this command alone, deleted afterwards.")
 @click.option("--keep", is_flag=True, help="Leave job, task and files for a look afterwards.")
 @click.option(

@@ -16,6 +16,7 @@ from shoal_cli.options import (
     DURATION,
     ENV,
     ID,
+    Count,
     body_option,
     filter_option,
     limit_option,
@@ -45,8 +46,8 @@ _tasks = click.argument("task_ids", metavar="TASK...", type=ID, nargs=-1, requir
 @click.argument("words", metavar="[-- COMMAND [ARGS]...]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--command-line", "given_line", help="The command as one text, instead of after --.")
 @click.option("--env", type=ENV, multiple=True, help="NAME=VALUE for the task; may be repeated.")
-@click.option("--slots", type=click.IntRange(min=1), help="How many slots it needs. [1]")
-@click.option("--retries", type=int, help="How often it is repeated when it fails.")
+@click.option("--slots", type=Count(1), help="How many slots it needs. [1]")
+@click.option("--retries", type=Count(-1), help="How often it is repeated when it fails.")
 @click.option("--time-limit", type=DURATION, help="It is killed after this time.")
 @click.option("--keep-files", type=DURATION, help="How long its files stay. [7d]")
 @click.option("--elevated", is_flag=True, help="Run it as administrator of the node.")
@@ -227,7 +228,7 @@ async def delete(session: Session, job_id: str, task_ids: tuple[str, ...]) -> No
 
 @api_command(
     task, "logs", doing="read the output of task '{task_id}' of job '{job_id}'",
-    patience_s=FOLLOW_PATIENCE_S,
+    patience_s=FOLLOW_PATIENCE_S, has_answer=False,
 )  # fmt: skip
 @_job
 @_task
