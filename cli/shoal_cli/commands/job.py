@@ -38,9 +38,7 @@ _force = click.option("--force", is_flag=True, help="Do not wait for nodes that 
 @_job
 @click.option("--pool", "pool_id", type=ID, help="The pool that runs its tasks.")
 @click.option("--priority", type=click.IntRange(-1000, 1000), help="Higher goes first. [0]")
-@click.option(
-    "--parallel", type=Count(-1), help="At most so many tasks at once; -1: no limit. [-1]"
-)
+@click.option("--parallel", type=Count(-1), help="So many tasks at once; -1: no limit. [-1]")
 @click.option("--retries", type=Count(-1), help="How often a failed task is repeated. [0]")
 @click.option("--time-limit", type=DURATION, help="The job is ended after this time.")
 @click.option("--env", type=ENV, multiple=True, help="NAME=VALUE for every task; may be repeated.")
