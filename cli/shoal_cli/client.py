@@ -232,7 +232,10 @@ class Client:
             {"api-version": API_VERSION, **query}, quote_via=quote, safe="$'(),"
         )
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-        answer = await self._send(method, path, url, content, headers or {}, is_whole=is_whole)
+        segments = segments_of(path, new_id=(body or {}).get("id"))
+        answer = await self._send(
+            method, path, url, content, headers or {}, segments, is_whole=is_whole
+        )
         try:
             yield answer
         finally:
@@ -245,11 +248,13 @@ class Client:
         url: str,
         body: bytes,
         headers: Mapping[str, str],
+        segments: Mapping[str, str],
         *,
         is_whole: bool,
     ) -> aiohttp.ClientResponse:
         """Send one request, again where that is safe, and return a success.
 
+        segments  the resources it is about, for hints
         is_whole  the answer's body is read too, and an answer that breaks off counts as none
         raises    ServiceFault for a refusal, Unreachable where nothing answers
         """
@@ -265,7 +270,7 @@ class Client:
                     if is_whole:
                         await answer.read()
                     return answer
-                failure = await self._refusal(method, path, answer)
+                failure = await self._refusal(method, path, answer, segments)
                 failure.is_repeat = is_repeat
                 may_repeat = answer.status in _BUSY and method in REPEATABLE
             except aiohttp.ClientConnectorError as err:  # never arrived: safe for every method
@@ -301,7 +306,7 @@ class Client:
         )
 
     async def _refusal(
-        self, method: str, path: str, answer: aiohttp.ClientResponse
+        self, method: str, path: str, answer: aiohttp.ClientResponse, segments: Mapping[str, str]
     ) -> ServiceFault:
         content = await answer.content.read(_CHUNK_BYTES)
         answer.release()
@@ -312,7 +317,7 @@ class Client:
             answer.reason or "",
             answer.headers,
             content,
-            segments_of(path),
+            segments,
         )
 
     def _unreachable(self, method: str, path: str, err: BaseException) -> Unreachable:

@@ -84,12 +84,15 @@ def hint(
     return template.format(**{**placeholders, **segments, "sources": named or "see --help"})
 
 
-def segments_of(path: str) -> dict[str, str]:
-    """Return the resources that a request path names: `/jobs/j/tasks/t` gives job and task.
+def segments_of(path: str, new_id: str | None = None) -> dict[str, str]:
+    """Return the resources that a request is about: `/jobs/j/tasks/t` gives job and task.
 
-    path  as sent, before the query; ids need no unescaping
+    path    as sent, before the query; ids need no unescaping
+    new_id  of what the request is to create in the collection that the path names
     """
     parts = path.strip("/").split("/")
+    if new_id and len(parts) % 2:
+        parts.append(new_id)
     found = {
         _NOUNS[collection]: an_id
         for collection, an_id in zip(parts[::2], parts[1::2], strict=False)

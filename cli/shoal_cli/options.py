@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from shoal_cli.text import iso_duration
+from shoal_cli.text import ELLIPSIS, iso_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +25,16 @@ class Id(click.ParamType):
         if not self._form.match(value):
             self.fail(f"'{value}' is not an id: use letters, digits, '-' and '_'", param, ctx)
         return value
+
+
+class NodeId(Id):
+    """A node's id, or its beginning as tables show it."""
+
+    name = "node"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the id or its beginning, or fail as a usage error."""
+        return super().convert(value.rstrip(f"{ELLIPSIS}."), param, ctx)
 
 
 class Duration(click.ParamType):
@@ -81,7 +91,7 @@ class Count(click.ParamType):
         return number
 
 
-ID, DURATION, PAIR, ENV = Id(), Duration(), Pair(), Pair(from_environment=True)
+ID, NODE_ID, DURATION, PAIR, ENV = Id(), NodeId(), Duration(), Pair(), Pair(from_environment=True)
 
 # --- options --------------------------------------------------------------------------------------
 

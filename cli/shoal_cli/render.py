@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TextIO
 
-from shoal_cli.text import clean, plain_duration, short_time, size
+from shoal_cli.text import clean, plain_duration, short_node, short_time, size
 from shoal_cli.views import Column
 
 Json = dict[str, Any]
@@ -122,7 +122,7 @@ class Output:
 
         now = datetime.now().astimezone()
         shown = [c for c in columns if not c.wide]
-        cells = {c.title: [for_people(row, c, now) for row in rows] for c in shown}
+        cells = {c.title: [for_people(row, c, now, is_short=True) for row in rows] for c in shown}
         # A column that no row fills takes space from those that say something.
         shown = [c for c in shown if c is columns[0] or any(cells[c.title])]
         natural = [max(map(cell_len, (c.title, *cells[c.title]))) for c in shown]
@@ -200,8 +200,11 @@ def fit(natural: Sequence[int], kinds: Sequence[str], width: int) -> list[int]:
     return widths
 
 
-def for_people(resource: Json, column: Column, now: datetime) -> str:
-    """Return one fact as people read it; empty where the resource does not have it."""
+def for_people(resource: Json, column: Column, now: datetime, *, is_short: bool = False) -> str:
+    """Return one fact as people read it; empty where the resource does not have it.
+
+    is_short  for a cell of a table: long ids of nodes by their beginning
+    """
     value = column.get(resource)
     if value is None:
         return ""
@@ -211,6 +214,8 @@ def for_people(resource: Json, column: Column, now: datetime) -> str:
         return plain_duration(str(value))
     if column.kind == "size":
         return size(int(value))
+    if column.kind == "node" and is_short:
+        return clean(short_node(str(value)))
     return clean(str(value))
 
 
@@ -223,7 +228,7 @@ def style_of(resource: Json, column: Column) -> str:
         return "" if value in (None, "0") else "red"
     if column.title in ("errors", "error", "failure", "start failure"):
         return "red"
-    return "bold" if column.kind == "id" and column.title == "id" else ""
+    return "bold" if column.title == "id" else ""
 
 
 def tsv_line(resource: Json, columns: Sequence[Column]) -> str:

@@ -6,6 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+NODE_ID_SHOWN: Final = 14
+"""`tvmps_` and eight digits of the hash: among a million nodes two seldom share them."""
+ELLIPSIS: Final = "…"
+
 _DURATION: Final = re.compile(
     r"P(?:(?P<days>\d+)D)?"
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?\Z"
@@ -89,13 +93,13 @@ def size(bytes_count: int) -> str:
 
 
 def plain_duration(text: str) -> str:
-    """Return an API duration for people: `PT15M` gives `15m00s`, the infinite one `no limit`."""
+    """Return an API duration for people: `PT15M` gives `15m`, the infinite one `no limit`."""
     found = _DURATION.match(text)
     if found is None or not any(found.groups()):
         return clean(text)
     if int(found["days"] or 0) >= _INFINITE_DAYS:
         return "no limit"
-    return span(_seconds(found))
+    return re.sub(r"(?<=[mhd])00[smh]\Z", "", span(_seconds(found)))
 
 
 def iso_duration(text: str) -> str | None:
@@ -116,3 +120,8 @@ def iso_duration(text: str) -> str | None:
 def _seconds(found: re.Match[str]) -> float:
     parts = {name: float(value) for name, value in found.groupdict().items() if value}
     return timedelta(**parts).total_seconds()
+
+
+def short_node(node_id: str) -> str:
+    """Return the beginning of a node's id: enough to tell nodes apart, and to name one."""
+    return node_id if len(node_id) <= NODE_ID_SHOWN + 2 else node_id[:NODE_ID_SHOWN] + ELLIPSIS

@@ -18,8 +18,8 @@ class Column:
     """One fact of a resource.
 
     get    returns its value from the API's JSON: text, number, or None
-    kind   how people see it: text, long (one line, cut), id, state, outcome, time, size, duration,
-           number
+    kind   how people see it: text, long (one line, cut), id, node, state, outcome, time, size,
+           duration, number
     wide   not in the table of a list
     """
 
@@ -126,7 +126,7 @@ POOL: Final[Sequence[Column]] = (
     Column("errors", _errors("resizeErrors"), "long"),
 )
 NODE: Final[Sequence[Column]] = (
-    Column("id", at("id"), "id"),
+    Column("id", at("id"), "node"),
     Column("state", at("state"), "state"),
     Column("scheduling", at("schedulingState"), "state"),
     Column("running", at("runningTasksCount"), "number"),
@@ -162,7 +162,7 @@ TASK: Final[Sequence[Column]] = (
     Column("id", at("id"), "id"),
     Column("state", at("state"), "state"),
     Column("exit", outcome, "outcome"),
-    Column("node", at("nodeInfo", "nodeId"), "id"),
+    Column("node", at("nodeInfo", "nodeId"), "node"),
     Column("retries", at("executionInfo", "retryCount"), "number"),
     Column("started", at("executionInfo", "startTime"), "time"),
     Column("ended", at("executionInfo", "endTime"), "time"),

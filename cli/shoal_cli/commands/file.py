@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
 
 from shoal_cli.command import FOLLOW_PATIENCE_S, Session, api_command
+from shoal_cli.commands.node import whole_ids
 from shoal_cli.faults import Failed, UsageFault
-from shoal_cli.options import ID, limit_option, yes_option
+from shoal_cli.options import ID, NODE_ID, limit_option, yes_option
 
 
 @click.group()
@@ -49,9 +50,18 @@ def parse_target(text: str, *, is_node: bool, needs_path: bool = False) -> Targe
     if not slash or not owner or not member or (needs_path and not inner):
         path = ":PATH" if needs_path else "[:PATH]"
         raise UsageFault(f"'{text}' is not {form}{path}")
-    for an_id in (owner, member):
-        ID.convert(an_id, None, None)
+    ID.convert(owner, None, None)
+    member = (NODE_ID if is_node else ID).convert(member, None, None)
     return Target(owner, member, inner, is_node)
+
+
+async def _where(session: Session, text: str, *, is_node: bool, needs_path: bool = False) -> Target:
+    """Return the target with the whole id of its node."""
+    found = parse_target(text, is_node=is_node, needs_path=needs_path)
+    if not is_node:
+        return found
+    (node_id,) = await whole_ids(session.client, found.owner, [found.member])
+    return replace(found, member=node_id)
 
 
 _target = click.argument("target", metavar="JOB/TASK[:PATH]")
@@ -69,7 +79,7 @@ async def list_(
     """List files and folders."""
     from shoal_cli.views import FILE
 
-    where = parse_target(target, is_node=is_node)
+    where = await _where(session, target, is_node=is_node)
     await session.out.list(_files(session, where, recursive=recursive, limit=limit), FILE)
 
 
@@ -100,7 +110,7 @@ async def show(session: Session, target: str, is_node: bool) -> None:
     """Show the facts of one file."""
     from shoal_cli.views import FILE
 
-    where = parse_target(target, is_node=is_node, needs_path=True)
+    where = await _where(session, target, is_node=is_node, needs_path=True)
     facts = await session.client.file_facts(where.url(where.inner))
     headers = facts.headers
     properties = {
@@ -136,7 +146,7 @@ def _iso(http_date: str | None) -> str | None:
 @yes_option
 async def delete(session: Session, target: str, is_node: bool, recursive: bool) -> None:
     """Delete a file, or with --recursive a folder."""
-    where = parse_target(target, is_node=is_node, needs_path=True)
+    where = await _where(session, target, is_node=is_node, needs_path=True)
     session.confirm(f"Delete {target}?")
     query = {"recursive": "true"} if recursive else {}
     await session.client.delete(where.url(where.inner), **query)
@@ -153,7 +163,7 @@ async def get(
     session: Session, target: str, is_node: bool, to: str | None, recursive: bool, overwrite: bool
 ) -> None:
     """Fetch a file, or with --recursive a folder."""
-    where = parse_target(target, is_node=is_node, needs_path=not recursive)
+    where = await _where(session, target, is_node=is_node, needs_path=not recursive)
     if recursive:
         await _get_folder(session, where, to, overwrite=overwrite)
         return

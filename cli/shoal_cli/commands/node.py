@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shoal_cli.bodies import odata, put
 from shoal_cli.command import Session, api_command
-from shoal_cli.options import ID, filter_option, limit_option, yes_option
+from shoal_cli.faults import UsageFault
+from shoal_cli.options import ID, NODE_ID, filter_option, limit_option, yes_option
+
+if TYPE_CHECKING:
+    from shoal_cli.client import Client
 
 
 @click.group()
@@ -18,7 +22,7 @@ def node() -> None:
 
 
 _pool = click.argument("pool_id", metavar="POOL", type=ID)
-_nodes = click.argument("node_ids", metavar="NODE...", type=ID, nargs=-1, required=True)
+_nodes = click.argument("node_ids", metavar="NODE...", type=NODE_ID, nargs=-1, required=True)
 
 
 @api_command(node, "list", doing="list the nodes of pool '{pool_id}'")
@@ -66,12 +70,13 @@ async def _of_all_pools(
 
 @api_command(node, "show", doing="show node '{node_id}' of pool '{pool_id}'")
 @_pool
-@click.argument("node_id", metavar="NODE", type=ID)
+@click.argument("node_id", metavar="NODE", type=NODE_ID)
 async def show(session: Session, pool_id: str, node_id: str) -> None:
     """Show one node."""
     from shoal_cli.client import path_of
     from shoal_cli.views import NODE
 
+    (node_id,) = await whole_ids(session.client, pool_id, [node_id])
     session.out.show(await session.client.get(path_of("pools", pool_id, "nodes", node_id)), NODE)
 
 
@@ -89,8 +94,8 @@ async def reboot(
 ) -> None:
     """Restart nodes; their start task runs again."""
     session.confirm(f"Reboot node {', '.join(node_ids)}?")
-    await _each(session, pool_id, node_ids, "reboot", put({}, nodeRebootOption=running))
-    for node_id in node_ids:
+    body = put({}, nodeRebootOption=running)
+    async for node_id in _each(session, pool_id, node_ids, "reboot", body):
         session.out.done(f"node '{node_id}' is rebooting")
 
 
@@ -107,8 +112,7 @@ async def disable(
 ) -> None:
     """Let no new task start on nodes."""
     body = put({}, nodeDisableSchedulingOption=running)
-    await _each(session, pool_id, node_ids, "disablescheduling", body)
-    for node_id in node_ids:
+    async for node_id in _each(session, pool_id, node_ids, "disablescheduling", body):
         session.out.done(f"node '{node_id}' takes no new tasks")
 
 
@@ -117,8 +121,7 @@ async def disable(
 @_nodes
 async def enable(session: Session, pool_id: str, node_ids: tuple[str, ...]) -> None:
     """Let tasks start on nodes again."""
-    await _each(session, pool_id, node_ids, "enablescheduling", {})
-    for node_id in node_ids:
+    async for node_id in _each(session, pool_id, node_ids, "enablescheduling", {}):
         session.out.done(f"node '{node_id}' takes tasks")
 
 
@@ -138,16 +141,41 @@ async def remove(
     from shoal_cli.client import path_of
 
     session.confirm(f"Remove node {', '.join(node_ids)} from pool {pool_id}?")
-    body = put({}, nodeList=node_ids, nodeDeallocationOption=running)
+    whole = await whole_ids(session.client, pool_id, node_ids)
+    body = put({}, nodeList=tuple(whole), nodeDeallocationOption=running)
     await session.client.post(path_of("pools", pool_id, "removenodes"), body)
-    for node_id in node_ids:
+    for node_id in whole:
         session.out.done(f"node '{node_id}' is being removed")
 
 
 async def _each(
-    session: Session, pool_id: str, node_ids: tuple[str, ...], action: str, body: dict[str, Any]
-) -> None:
+    session: Session, pool_id: str, node_ids: Sequence[str], action: str, body: dict[str, Any]
+) -> AsyncIterator[str]:
+    """Do an action on nodes, one after the other; yield the id of each when it is done."""
     from shoal_cli.client import path_of
 
-    for node_id in node_ids:
+    for node_id in await whole_ids(session.client, pool_id, node_ids):
         await session.client.post(path_of("pools", pool_id, "nodes", node_id, action), body or None)
+        yield node_id
+
+
+async def whole_ids(client: Client, pool_id: str, given: Sequence[str]) -> list[str]:
+    """Return the ids of nodes that were named by the beginnings of their ids.
+
+    One that fits no node is returned as it is: the service says best what is wrong with it.
+    """
+    from shoal_cli.client import path_of
+
+    path = path_of("pools", pool_id, "nodes")
+    select = {"$select": "id"}
+    ids = [str(n["id"]) async for page in client.pages(path, limit=None, **select) for n in page]
+    return [_whole_id(ids, text) for text in given]
+
+
+def _whole_id(ids: Sequence[str], text: str) -> str:
+    fitting = [an_id for an_id in ids if an_id.lower().startswith(text.lower())]
+    if len(fitting) > 1 and text not in fitting:
+        raise UsageFault(
+            f"'{text}' is the beginning of {len(fitting)} nodes", mend="give more of the id"
+        )
+    return text if text in fitting or not fitting else fitting[0]

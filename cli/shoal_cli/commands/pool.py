@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 VM_SIZE_DEFAULT = "standard_d2_v3"
 """Nodes here are as big as their machine; the API wants a size all the same."""
+IMAGE_DEFAULT = "canonical:0001-com-ubuntu-server-jammy:22_04-lts"
 
 
 @click.group()
@@ -112,28 +113,30 @@ async def create_pool(
 
 
 async def _machine(client: Client, wanted: str | None) -> dict[str, Any]:
-    """Return the configuration for an image, by default the service's first verified Linux one."""
+    """Return the configuration for an image; if none is wanted, for a verified Linux one."""
     from shoal_cli.views import image_name
 
+    found: dict[str, Any] | None = None
     async for page in client.pages("/supportedimages"):
         for image in page:
             reference = image.get("imageReference") or {}
-            name = image_name(reference) or ""
-            if wanted is None:
+            name = (image_name(reference) or "").lower()
+            if wanted is not None:
+                fits = wanted.lower() in (name, f"{name}:{reference.get('version')}".lower())
+            else:
                 fits = (
                     image.get("osType") == "linux" and image.get("verificationType") == "verified"
                 )
-            else:
-                fits = wanted.lower() in (
-                    name.lower(),
-                    f"{name}:{reference.get('version')}".lower(),
-                )
-            if fits:
-                return {"imageReference": reference, "nodeAgentSKUId": image.get("nodeAgentSKUId")}
-    raise UsageFault(
-        f"the service has no image '{wanted}'" if wanted else "the service lists no Linux image",
-        mend="`shoal images` lists those it has",
-    )
+            # Without a wish the usual one is taken, or whatever there is.
+            if fits and (found is None or name == IMAGE_DEFAULT):
+                found = image
+    if found is None:
+        raise UsageFault(
+            f"the service has no image '{wanted}'" if wanted else "the service has no Linux image",
+            mend="`shoal images` lists those it has",
+        )
+    reference, sku = found.get("imageReference"), found.get("nodeAgentSKUId")
+    return {"imageReference": reference, "nodeAgentSKUId": sku}
 
 
 @api_command(pool, "list", doing="list pools")

@@ -227,6 +227,21 @@ async def test_nodes_of_all_pools_name_their_pool(
     assert lines == [["n", "a", "idle"], ["n", "b", "idle"]]
 
 
+async def test_a_node_is_named_by_the_beginning_of_its_id_as_tables_show_it(
+    service: Service, shoal: Shoal, capsys: Captured
+) -> None:
+    ids = ["tvmps_" + digit * 64 + "_d" for digit in "ab"]
+    service.on("GET", "/pools/p/nodes", (200, {"value": [{"id": an_id} for an_id in ids]}))
+    service.on("POST", f"/pools/p/nodes/{ids[1]}/reboot", (202, None))
+    assert await shoal("node", "list", "p") == 0
+    shown = capsys.readouterr().out.splitlines()[2].strip()
+    assert len(shown) < 20
+    assert await shoal("node", "reboot", "p", shown) == 0
+    assert service.seen("POST", f"/pools/p/nodes/{ids[1]}/reboot")
+    assert await shoal("node", "reboot", "p", "tvmps_") == 2
+    assert "the beginning of 2 nodes" in capsys.readouterr().err
+
+
 async def test_waiting_for_a_deletion_ends_when_it_is_gone(
     service: Service, shoal: Shoal, capsys: Captured
 ) -> None:

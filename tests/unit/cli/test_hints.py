@@ -26,6 +26,12 @@ def test_a_path_names_its_resources(path: str, expected: dict[str, str]) -> None
     assert segments_of(path) == expected
 
 
+def test_what_is_to_be_created_is_named_too() -> None:
+    assert segments_of("/pools", "p") == {"pool": "p"}
+    assert segments_of("/jobs/j/tasks", "t") == {"job": "j", "task": "t", "target": "j/t"}
+    assert segments_of("/pools/p/resize", None) == {"pool": "p"}
+
+
 def test_a_hint_is_a_command_with_the_ids_at_hand() -> None:
     text = hint("TaskNotFound", segments={"job": "j"}, sources={})
     assert text == "`shoal task list j` shows the tasks of the job"

@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from shoal_cli.text import clean, iso_duration, parse_time, plain_duration, short_time, size, span
+from shoal_cli.text import (
+    clean,
+    iso_duration,
+    parse_time,
+    plain_duration,
+    short_node,
+    short_time,
+    size,
+    span,
+)
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=timezone(timedelta(hours=2)))
 
@@ -34,6 +43,11 @@ def test_fractions_of_any_length_are_read() -> None:
     assert parse_time("2020-11-25T00:27:04.5Z") == datetime(
         2020, 11, 25, 0, 27, 4, 500_000, tzinfo=UTC
     )
+
+
+def test_a_long_node_id_is_cut_to_a_beginning_that_still_names_it() -> None:
+    assert short_node("tvmps_" + "0123456789abcdef" * 4 + "_d") == "tvmps_01234567…"
+    assert short_node("tvmps_0123_d") == "tvmps_0123_d"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +93,13 @@ def test_durations_are_taken_as_people_type_them(text: str, expected: str | None
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("PT15M", "15m00s"), ("P7D", "7d00h"), ("P10675199DT2H48M5.4775807S", "no limit"), ("?", "?")],
+    [
+        ("PT15M", "15m"),
+        ("P7D", "7d"),
+        ("PT90S", "1m30s"),
+        ("P10675199DT2H48M5.4775807S", "no limit"),
+        ("?", "?"),
+    ],
 )
 def test_durations_of_the_api_are_shown_for_people(text: str, expected: str) -> None:
     assert plain_duration(text) == expected
