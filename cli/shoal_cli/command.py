@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shoal_cli.faults import EXIT_BUG, Fault
+from shoal_cli.faults import EXIT_BUG, Fault, NobodyReads
 from shoal_cli.options import COMMON, connection_options, output_options, quiet_option
 
 if TYPE_CHECKING:
@@ -130,12 +130,14 @@ class Naming:
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         if isinstance(error, Fault):
             error.what = error.what or self._what
-        elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        elif isinstance(error, BrokenPipeError):
+            raise NobodyReads from error
+        elif isinstance(error, OSError):
             fault = Fault(": ".join(str(p) for p in (error.filename, error.strerror or error) if p))
             fault.what = self._what
             raise fault from error
         elif isinstance(error, Exception) and not isinstance(
-            error, click.ClickException | click.exceptions.Exit | click.Abort | BrokenPipeError
+            error, click.ClickException | click.exceptions.Exit | click.Abort | NobodyReads
         ):
             raise bug(self._what, error) from error
 

@@ -89,3 +89,10 @@ class ServiceFault(Fault):
 
 class Failed(Fault):
     """The service did what was asked, and it ended badly: a task failed, a pool got no nodes."""
+
+
+class NobodyReads(Exception):
+    """Who read our output has gone (`shoal task list j | head`): nothing to tell, nobody to tell.
+
+    Not a BrokenPipeError, which the command-line library would answer in a way of its own.
+    """

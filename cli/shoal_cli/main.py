@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from shoal_cli.faults import EXIT_USAGE, Fault
+from shoal_cli.faults import EXIT_USAGE, Fault, NobodyReads
 
 COMMANDS: Final = {
     "dev": ("shoal_cli.commands.dev:dev", "Start a whole service on this machine."),
@@ -101,9 +101,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         click.echo("shoal: interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        # Who read our output has gone (`shoal task list j | head`). Python would complain again
-        # when it flushes at exit, so the stream is pointed at nothing.
+    except (NobodyReads, BrokenPipeError):
+        # Python would complain when it flushes at exit, so the stream is pointed at nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE
     except Exception as error:

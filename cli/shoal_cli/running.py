@@ -22,6 +22,7 @@ from shoal_cli.command import Session
 from shoal_cli.commands.pool import BROKEN, create_pool, node_failure
 from shoal_cli.faults import Failed, Fault, ServiceFault, UsageFault
 from shoal_cli.follow import follow_file, has_begun, is_completed, until, wait_gone
+from shoal_cli.render import Output
 
 TASK_ID: Final = "main"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -104,7 +105,7 @@ async def _run(session: Session, run: Run, made: _Made) -> int:
     ended = await _stream(session, pool_id, job_id, made)
     if made.stopped_by is not None:
         return 128 + made.stopped_by
-    return exit_code(ended, session)
+    return exit_code(ended, session.out)
 
 
 async def _pool(session: Session, run: Run, made: _Made) -> str:
@@ -255,7 +256,7 @@ async def waiting_reason(session: Session, pool_id: str) -> str:
     return f"nodes of pool '{pool_id}': {shown}"
 
 
-def exit_code(task: dict[str, Any], session: Session) -> int:
+def exit_code(task: dict[str, Any], out: Output) -> int:
     """Return the exit code for a task that ended; tell why where the code alone does not."""
     info = task.get("executionInfo") or {}
     failure = info.get("failureInfo") or {}
@@ -263,7 +264,7 @@ def exit_code(task: dict[str, Any], session: Session) -> int:
     if failure and failure.get("code") != "FailureExitCode":
         details = [f"{d.get('name')}: {d.get('value')}" for d in failure.get("details") or []]
         text = "; ".join([f"{failure.get('code')}: {failure.get('message')}", *details])
-        session.out.note(f"shoal: {text}")
+        out.note(f"shoal: {text}")
     if code is None:
         return _EXIT_CODES.get(str(failure.get("code")), 1) if failure else 0
     if code < 0:

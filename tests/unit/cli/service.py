@@ -110,7 +110,7 @@ def refuses(status: int, code: str, text: str = "No.", **values: str) -> Answer:
 @asynccontextmanager
 async def serving(service: Service) -> AsyncIterator[Service]:
     """Serve on a free port while the block runs."""
-    server = RawTestServer(service.handle)
+    server = RawTestServer(lambda raw: service.handle(raw))
     await server.start_server()
     service.url = f"http://127.0.0.1:{server.port}"
     try:
