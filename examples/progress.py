@@ -110,7 +110,9 @@ def _bar(title: str, total: int) -> Iterator[Callable[[Tally], None]]:
         bar = progress.add_task(title, total=total, tally="")
 
         def show(tally: Tally) -> None:
-            progress.update(bar, completed=tally.done, tally=str(tally))
+            failed = f", {tally.failed} failed" if tally.failed else ""
+            text = f"{tally.running} running{failed}"
+            progress.update(bar, completed=tally.done, tally=text)
 
         yield show
 
