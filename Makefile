@@ -21,7 +21,7 @@ check: .venv/.dev  ## format, lint, types, drawings, unit tests: under a minute
 
 test: check  ## all but the end-to-end tests
 	$(BIN)/pytest -q tests/contracts tests/conformance
-	$(MAKE) --no-print-directory sim SEEDS=20
+	$(if $(wildcard tests/simulation/__main__.py),$(BIN)/python -m tests.simulation --seeds 20)
 
 e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done  ## real processes, real clients
 	$(BIN)/pytest -q tests/e2e
