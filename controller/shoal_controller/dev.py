@@ -135,32 +135,26 @@ async def _pass_on(
     *,
     has_terminal: bool,
 ) -> None:
-    loop = asyncio.get_running_loop()
+    """Pass signals on to the command alone: what they mean to its children is its to decide."""
     deadline: asyncio.TimerHandle | None = None
     try:
         while True:
             number = await signals.get()
             if not (has_terminal and number == signal.SIGINT):
-                _signal(child, number, has_terminal=has_terminal)
+                _send(child, number)
             # An interrupt need not mean the end: a shell or a prompt goes on after it.
             if number != signal.SIGINT and deadline is None:
-                deadline = loop.call_later(
-                    COMMAND_END_S_MAX,
-                    lambda: _signal(child, signal.SIGKILL, has_terminal=has_terminal),
+                deadline = asyncio.get_running_loop().call_later(
+                    COMMAND_END_S_MAX, _send, child, signal.SIGKILL
                 )
     finally:
         if deadline is not None:
             deadline.cancel()
 
 
-def _signal(
-    child: asyncio.subprocess.Process, number: signal.Signals, *, has_terminal: bool
-) -> None:
+def _send(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if has_terminal:
-            child.send_signal(number)
-        else:
-            os.killpg(child.pid, number)
+        child.send_signal(number)
 
 
 def _has_terminal() -> bool:

@@ -38,7 +38,7 @@ AGENT_MARK: Final = "SHOAL_LOCAL_NODE"
 """In the environment of a node's agent and of its spawner: the node's folder."""
 TASK_MARK: Final = "SHOAL_NODE"
 """The spawner's mark on tasks; never on an agent, as a new spawner kills what carries it."""
-AGENT_COMMAND: Final = (sys.executable, "-m", "shoal_agent.main")
+AGENT_COMMAND: Final = (sys.executable, "-P", "-m", "shoal_agent.main")
 RESTART_S_MIN: Final = 0.25
 RESTART_S_MAX: Final = 30.0
 """The pause before a dead agent is started again: doubled each time, unless it lived long."""
