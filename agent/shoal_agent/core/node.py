@@ -155,6 +155,8 @@ class Node:
             self._retry_at_s = clock.s
         if self._phase is StartPhase.OVER and not self.is_ready and self._is_good_enough():
             self._become_ready()
+        if self._began is not None:
+            self._report_start_task()
         self._report()
         self.go_on(clock)
 
@@ -325,8 +327,6 @@ class Node:
             self._report()
 
     def _report(self) -> None:
-        if self._began is not None:
-            self._report_start_task()
         self._out.send(NodeReport(self.boot_id, self.is_ready, self.errors))
 
     def _report_start_task(self) -> None:
