@@ -30,13 +30,13 @@ from shoal_agent.core.instructions import (
     StepEnded,
     Tick,
 )
+from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.launches import Launches
 from shoal_agent.core.node import START_STEP, USERS_KEY, Node
 from shoal_agent.core.outbox import Outbox
 from shoal_agent.core.paths import NodePaths
 from shoal_agent.core.records import Boot, Directory, Record, Removed, SpawnerLife
 from shoal_agent.core.results import exit_info, launch_exit
-from shoal_agent.core.runs import Runs
 from shoal_agent.core.spawning import Dropped, Exited, Failed, Granted, Refused, Started, Unknown
 from shoal_protocol.messages import (
     ChangeLimits,
@@ -83,7 +83,7 @@ class AgentCore:
         self.paths = NodePaths(setting.root)
         self._launches = Launches(self.paths, setting.lang, self._out)
         self.directories = Directories(setting.machine)
-        self.runs = Runs(self._launches, self.directories, self._out)
+        self.runs = LastingRuns(self._launches, self.directories, self._out)
         self.node = Node(self._launches, self._out, self.runs.task_users)
         self._life = ""
         self._machine = setting.machine
@@ -261,6 +261,8 @@ class AgentCore:
     def _found(self, event: Found, clock: Clock) -> None:
         """Directories that nobody remembers (the machine crashed): kept the usual time."""
         for key in self.directories.unknown(event.directories):
+            if self.runs.uses(key):
+                continue
             record = Directory(
                 *key, 0, ADOPTED_RETENTION_S, clock.now, clock.s, self._setting.machine
             )
