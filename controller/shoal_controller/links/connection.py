@@ -35,6 +35,8 @@ TICK_S: Final = 1.0
 """How often heartbeat and silence are looked at."""
 WRITE_S_MAX: Final = 20.0
 """A peer that has not taken a frame for so long is gone."""
+ACK_DELAY_S: Final = 0.005
+"""An acknowledgement waits so long for a message to travel with: nobody waits for it."""
 FRAMES_IN_FLIGHT_MAX: Final = 16
 BYTES_IN_FLIGHT_MAX: Final = 2 * FRAME_BYTES_MAX
 """Frames handed on and not yet on disk; with more of them the socket is not read."""
@@ -57,6 +59,7 @@ class Connection:
         self._pump: asyncio.Task[None] | None = None
         self._failure: Exception | None = None  # of a commit
         self._is_ending = False
+        self._acking: asyncio.TimerHandle | None = None
         self._in_flight: deque[tuple[asyncio.Task[None], int]] = deque()
         self._bytes_in_flight = 0
         self._close_code = WSCloseCode.OK
@@ -114,6 +117,8 @@ class Connection:
             # next one begins behind it.
             if self._in_flight:
                 await asyncio.wait([task for task, _ in self._in_flight])
+            if self._acking is not None:
+                self._acking.cancel()
             if self._link.wire is self:
                 self._link.lost()
                 self._events.disconnected(self._link.ref)
@@ -200,8 +205,8 @@ class Connection:
                     link.reply(entry.message)
             if reliable:
                 await self._hand_on(reliable, len(frame))
-            if end.has_output:
-                self._wake.set()
+            if end.has_output:  # a repeat, whose acknowledgement got lost
+                self._acknowledge_soon()
 
     async def _hand_on(self, entries: list[Entry], size: int) -> None:
         before = self._in_flight[-1][0] if self._in_flight else None
@@ -230,7 +235,16 @@ class Connection:
             await asyncio.wait([before])
         if self._failure is None:
             end.acknowledge(entries[-1].seq, peer)
-            self._wake.set()
+            self._acknowledge_soon()
+
+    def _acknowledge_soon(self) -> None:
+        if self._acking is None:
+            loop = asyncio.get_running_loop()
+            self._acking = loop.call_later(ACK_DELAY_S, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._acking = None
+        self._wake.set()
 
     # --- writing ----------------------------------------------------------------------------------
 
