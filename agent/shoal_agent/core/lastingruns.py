@@ -175,9 +175,14 @@ class LastingRuns(Runs):
             else:
                 self._out.add(Kill(key))
             return
-        run.in_spawner = True
         self._waiting.pop(key, None)
         self._occupy(run)
+        if run.state is RunState.UPLOADING:
+            # Its end is in the journal; only its slots are still held.
+            self._out.ack(key)
+            self._stepping[key] = run
+            return
+        run.in_spawner = True
         if row.end is not None:
             if run.state is RunState.HELD:
                 run.state = RunState.QUEUED
