@@ -215,6 +215,8 @@ class Node:
             elif isinstance(outcome, StepFailed):
                 self.errors = (outcome.failure,)
                 self._report()
+            else:
+                self.go_on(clock)
             return
         self._has_step = False
         if self._phase is not StartPhase.PREPARING:

@@ -215,6 +215,7 @@ class World:
                     del self.steps[key]
                     self.later.append(do.StepEnded(key, do.Cancelled()))
             case do.RestartSpawner():
+                self.later += [do.StepEnded(key, do.Cancelled()) for key in self.steps]
                 self.steps.clear()
                 self.is_starting_spawner = True
             case do.Redial():
