@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -41,7 +42,14 @@ class Session:
         """Ask before something is lost; only a person at a terminal is asked."""
         if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return
-        click.confirm(question, abort=True, err=True)
+        # The event loop keeps Ctrl-C for itself, but cannot act while we wait for the answer.
+        kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            agreed = click.confirm(question, err=True)
+        finally:
+            signal.signal(signal.SIGINT, kept)
+        if not agreed:
+            raise Fault("it was not confirmed; nothing was done")
 
 
 # --- running --------------------------------------------------------------------------------------

@@ -116,4 +116,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def _tell(fault: Fault) -> None:
     head, _, rest = fault.block().partition("\n")
-    click.echo(click.style(head, fg="red") + ("\n" + rest if rest else ""), err=True)
+    head = head if os.environ.get("NO_COLOR") else click.style(head, fg="red")
+    click.echo(head + ("\n" + rest if rest else ""), err=True)

@@ -42,6 +42,7 @@ STYLES: Final = {
 """Colours of states, by the wire's word in lower case; others are plain."""
 GAP: Final = 2
 """Blanks between two columns."""
+RIGHT: Final = frozenset({"number", "size"})
 _TEXT_WIDTH_MIN: Final = 16
 _TABLE_COLUMNS_MAX: Final = 1_000_000  # no terminal: nothing is cut
 
@@ -117,8 +118,6 @@ class Output:
 
     def _table(self, rows: Sequence[Json], columns: Sequence[Column]) -> None:
         from rich.cells import cell_len
-        from rich.table import Table
-        from rich.text import Text
 
         now = datetime.now().astimezone()
         shown = [c for c in columns if not c.wide]
@@ -126,20 +125,39 @@ class Output:
         # A column that no row fills takes space from those that say something.
         shown = [c for c in shown if c is columns[0] or any(cells[c.title])]
         natural = [max(map(cell_len, (c.title, *cells[c.title]))) for c in shown]
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
         fitting = fit(natural, [c.kind for c in shown], self._width)
-        for column, width in zip(shown, fitting, strict=True):
-            if width:
-                table.add_column(
-                    column.title.upper(),
-                    justify="right" if column.kind in ("number", "size") else "left",
-                    width=width,
-                    no_wrap=column.kind == "long",
-                    overflow="ellipsis" if column.kind == "long" else "fold",
-                )
-        kept = [c for c, width in zip(shown, fitting, strict=True) if width]
+        kept = [(c, width) for c, width in zip(shown, fitting, strict=True) if width]
+        if self.stream.isatty():
+            self._coloured(rows, cells, kept)
+            return
+        # Nothing to colour or to fold: much faster for lists of thousands.
+        heads = [c.title.upper() for c, _ in kept]
+        for line in (heads, *zip(*(cells[c.title] for c, _ in kept), strict=True)):
+            padded = [
+                " " * (width - cell_len(text)) + text
+                if c.kind in RIGHT
+                else text + " " * (width - cell_len(text))
+                for text, (c, width) in zip(line, kept, strict=True)
+            ]
+            print((" " * GAP).join(padded).rstrip(), file=self.stream)
+
+    def _coloured(
+        self, rows: Sequence[Json], cells: dict[str, list[str]], kept: Sequence[tuple[Column, int]]
+    ) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+        for column, width in kept:
+            table.add_column(
+                column.title.upper(),
+                justify="right" if column.kind in RIGHT else "left",
+                width=width,
+                no_wrap=column.kind == "long",
+                overflow="ellipsis" if column.kind == "long" else "fold",
+            )
         for at, row in enumerate(rows):
-            table.add_row(*(Text(cells[c.title][at], style=style_of(row, c)) for c in kept))
+            table.add_row(*(Text(cells[c.title][at], style=style_of(row, c)) for c, _ in kept))
         self._print(table)
 
     def _facts(self, resource: Json, columns: Sequence[Column]) -> None:

@@ -19,7 +19,9 @@ from shoal_cli.running import exit_code, split_file
 from tests.unit.cli.service import Request, Service, refusal, refuses
 
 POOL = "/pools/shoal-run-1x1"
-SHOAL = "import sys; from shoal_cli.main import main; sys.argv[0] = 'shoal'; main()"
+OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+"""With this, Ctrl-C typed at the terminal that is stdin becomes a signal."""
+SHOAL = "from shoal_cli.main import main; main()"
 
 
 class OneTask:
@@ -105,6 +107,26 @@ async def test_an_interrupt_ends_the_task_then_us(service: Service, tmp_path: Pa
     assert process.returncode == 130
     assert service.seen("POST", f"/jobs/{one.job}/tasks/main/terminate")
     assert service.seen("DELETE", f"/jobs/{one.job}")
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"n\n", 1), (b"\x03", 130)])
+async def test_a_person_is_asked_before_something_is_deleted(
+    service: Service, tmp_path: Path, typed: bytes, code: int
+) -> None:
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"{OWN_TERMINAL}; {SHOAL}", "pool", "delete", "p",
+        env={**os.environ, **service.environment}, cwd=tmp_path,
+        stdin=theirs, stdout=PIPE, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    told = b""
+    while b"[y/N]" not in told:
+        told += await asyncio.to_thread(os.read, ours, 4096)
+    os.write(ours, typed)
+    assert await process.wait() == code
+    os.close(ours)
+    assert service.requests == []
 
 
 async def test_who_reads_no_more_ends_the_run_without_noise(
