@@ -138,6 +138,42 @@ def test_a_signal_is_passed_on_and_the_command_decides(folder: Path):
     assert processes_naming(folder) == []
 
 
+def test_ctrl_c_in_a_terminal_reaches_the_command_once(folder: Path):
+    command = ("sh", "-c", 'trap "echo int" INT; echo ready; read line; echo got $line; exit 4')
+    take_terminal = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY);"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    dev = ["-m", "shoal_controller.dev", "--data", str(folder / "data"), *FREE, "--", *command]
+    ours, theirs = os.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", take_terminal, *dev],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        ) as process:
+            read_until(ours, "ready")
+            os.write(ours, b"\x03")
+            told = read_until(ours, "int")
+            os.write(ours, b"word\n")  # it has the terminal's input too
+            told += read_until(ours, "got word")
+            assert process.wait(WAIT_S_MAX) == 4
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert told.count("int") == 1
+    assert processes_naming(folder) == []
+
+
+def read_until(terminal: int, words: str) -> str:
+    told = ""
+    while words not in told:
+        told += os.read(terminal, 4096).decode()
+    return told
+
+
 def test_what_a_command_leaves_behind_ends_with_it(folder: Path):
     code, output, _ = run(folder, command=("sh", "-c", f"sleep 1000 {folder} & echo done"))
     assert (code, output) == (0, "done\n")
