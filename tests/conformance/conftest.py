@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,17 @@ from shoal_controller.api.app import create_app
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
 from shoal_controller.core.errors import Unavailable
-from shoal_controller.core.node import Node
+from shoal_controller.core.index import NodePut
+from shoal_controller.core.node import Node, NodeState
+from shoal_controller.core.task import Ended, Placed, advance
+from shoal_controller.loops.pools import reconcile_pools
+from shoal_controller.operations import runs
 from shoal_controller.operations.context import Context
+from shoal_controller.store import nodes, tasks
+from shoal_controller.store.database import Tx
 from shoal_protocol.messages import FileReply, FileRequest, Message
 from shoal_protocol.sharedkey import SignedParts, sign
+from shoal_protocol.specs import ExitInfo
 
 ACCOUNT = "testaccount"
 KEY = b"the key of the tests, 32 bytes.."
@@ -163,9 +171,18 @@ class Caller:
             sent["Authorization"] = sign(self.key, self.account, parts)
         url = URL(f"{self.base}{path}?{query}", encoded=True)
         async with self.session.request(
-            method, url, data=data, headers=sent, skip_auto_headers=["Content-Type"]
+            method,
+            url,
+            data=data and io.BytesIO(data),
+            headers=sent,
+            skip_auto_headers=["Content-Type"],
         ) as response:
             return await _read(response)
+
+    async def make(self, path: str, body: Any) -> None:
+        """Create something that a test takes for granted."""
+        answer = await self.post(path, body)
+        assert answer.status == 201, answer.body
 
     async def get(self, path: str, query: str = "", **more: Any) -> Answer:
         return await self.send("GET", path, query=query, **more)
@@ -243,3 +260,36 @@ def task_body(task_id: str = "t1", **more: Any) -> dict[str, Any]:
 def encoded(secret: bytes) -> str:
     """Return a key as clients are given it."""
     return base64.b64encode(secret).decode()
+
+
+async def with_node(house: House, pool_id: str = "p1") -> str:
+    """Give a pool, whose target is 1, its node; return the node's id. It is idle."""
+    fleet = PaperFleet()
+    while not (rows := await house.ctx.store.read("SELECT * FROM nodes")):
+        await reconcile_pools(house.ctx, fleet)
+    node = replace(nodes.node(rows[0]), state=NodeState.IDLE)
+
+    def decide(tx: Tx) -> None:
+        nodes.update(tx, node)
+        tx.changes.append(NodePut(node))
+
+    await house.ctx.settle(decide)
+    await reconcile_pools(house.ctx, fleet)  # the pool is steady now
+    return node.id
+
+
+async def with_run(house: House, task_id: str = "t1") -> None:
+    """Let a task of j1 have run, successfully, on the node of p1."""
+    node_id = await with_node(house)
+    job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = 'j1'")
+    now = house.clock.now()
+
+    def decide(tx: Tx) -> None:
+        task = tasks.get(tx, job_rows[0]["serial"], task_id)
+        assert task is not None
+        placed = advance(task, Placed(node_id, "p1"), now)
+        ended = advance(placed, Ended(ExitInfo(now, now, 0), 0), now)
+        tasks.update(tx, ended)
+        tx.changes.append(runs.moved(house.ctx, task, ended))
+
+    await house.ctx.settle(decide)

@@ -56,10 +56,10 @@ def where(tree: Filter, fields: Fields, columns: Columns) -> tuple[str, list[Any
     predicate.py says.
     """
     match tree:
-        case And(left, right):
-            return _join("AND", left, right, fields, columns)
-        case Or(left, right):
-            return _join("OR", left, right, fields, columns)
+        case And(parts):
+            return _join(" AND ", parts, fields, columns)
+        case Or(parts):
+            return _join(" OR ", parts, fields, columns)
         case Not(inside):
             sql, parameters = where(inside, fields, columns)
             return f"(NOT {sql})", parameters
@@ -76,11 +76,15 @@ def where(tree: Filter, fields: Fields, columns: Columns) -> tuple[str, list[Any
 
 
 def _join(
-    word: str, left: Filter, right: Filter, fields: Fields, columns: Columns
+    word: str, parts: tuple[Filter, ...], fields: Fields, columns: Columns
 ) -> tuple[str, list[Any]]:
-    left_sql, left_parameters = where(left, fields, columns)
-    right_sql, right_parameters = where(right, fields, columns)
-    return f"({left_sql} {word} {right_sql})", left_parameters + right_parameters
+    expressions: list[str] = []
+    parameters: list[Any] = []
+    for part in parts:
+        sql, more = where(part, fields, columns)
+        expressions.append(sql)
+        parameters += more
+    return f"({word.join(expressions)})", parameters
 
 
 def _parameter(value: Literal) -> Any:

@@ -113,9 +113,9 @@ _TYPES: Final[Mapping[Kind, type]] = {
 def check(tree: Filter, fields: Fields) -> None:
     """Raise Refused unless every property, operator and value of a filter is one of the list's."""
     match tree:
-        case And(left, right) | Or(left, right):
-            check(left, fields)
-            check(right, fields)
+        case And(parts) | Or(parts):
+            for part in parts:
+                check(part, fields)
         case Not(inside):
             check(inside, fields)
         case Compare(path, operator, value, at):

@@ -15,7 +15,8 @@ from typing import Final
 from shoal_controller.core.errors import Refused
 
 TEXT_CHARACTERS_MAX: Final = 8192
-DEPTH_MAX: Final = 50
+DEPTH_MAX: Final = 16
+"""Of parentheses and `not`; chains of `and` and `or` are flat. SQLite has its limits too."""
 
 Literal = str | int | bool | datetime
 
@@ -53,18 +54,16 @@ class StartsWith:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Both sides hold."""
+    """All parts hold; there are two at least."""
 
-    left: Filter
-    right: Filter
+    parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """One side holds at least."""
+    """One part holds at least; there are two at least."""
 
-    left: Filter
-    right: Filter
+    parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +177,18 @@ class _Parser:
         )
 
     def _or(self) -> Filter:
-        tree = self._and()
+        parts = [self._and()]
         while self._peek("or"):
             self._next += 1
-            tree = Or(tree, self._and())
-        return tree
+            parts.append(self._and())
+        return Or(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def _and(self) -> Filter:
-        tree = self._term()
+        parts = [self._term()]
         while self._peek("and"):
             self._next += 1
-            tree = And(tree, self._term())
-        return tree
+            parts.append(self._term())
+        return And(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def _term(self) -> Filter:
         self._depth += 1

@@ -28,10 +28,10 @@ def holds(tree: Filter, fields: Fields, value_of: Callable[[str], Any]) -> bool:
     value_of   the record's value of a property path: text, number, truth, aware time, or None
     """
     match tree:
-        case And(left, right):
-            return holds(left, fields, value_of) and holds(right, fields, value_of)
-        case Or(left, right):
-            return holds(left, fields, value_of) or holds(right, fields, value_of)
+        case And(parts):
+            return all(holds(part, fields, value_of) for part in parts)
+        case Or(parts):
+            return any(holds(part, fields, value_of) for part in parts)
         case Not(inside):
             return not holds(inside, fields, value_of)
         case Compare(path, operator, wanted, _):

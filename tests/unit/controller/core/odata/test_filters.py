@@ -24,13 +24,13 @@ AT = datetime(2026, 5, 1, tzinfo=UTC)
 def test_and_binds_stronger_than_or() -> None:
     tree = parse("state eq 'active' or id eq 'a' and id ne 'b'")
     assert isinstance(tree, Or)
-    assert isinstance(tree.right, And)
+    assert isinstance(tree.parts[1], And)
 
 
 def test_parentheses_and_not_group() -> None:
     tree = parse("not (state eq 'active' or startswith(id,'it''s'))")
     assert isinstance(tree, Not)
-    assert tree.inside == Or(Compare("state", "eq", "active", 5), StartsWith("id", "it's", 26))
+    assert tree.inside == Or((Compare("state", "eq", "active", 5), StartsWith("id", "it's", 26)))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,27 @@ def test_what_a_list_does_not_know_is_refused(text: str, reason: str) -> None:
     assert reason in caught.value.details["Reason"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " and ".join(["id eq ''"] * 600),
+        " or ".join(["id eq ''"] * 600),
+        "not " * 15 + "id eq 'a'",
+        "(" * 15 + "id eq 'a'" + ")" * 15,
+        "not (id eq 'a' or (id eq 'b' and " * 5 + "id eq 'a'" + "))" * 5,
+    ],
+)
+def test_the_longest_and_the_deepest_filter_is_nothing_to_the_database(text: str) -> None:
+    tree = parse(text)
+    check(tree, TASKS)
+    assert holds(tree, TASKS, {"id": "a"}.get) in (True, False)
+    sql, parameters = filters.where(tree, TASKS, filters.TASKS)
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE t (id TEXT)")
+    connection.execute(f"SELECT * FROM t WHERE {sql}", parameters)
+    connection.close()
+
+
 def test_select_keeps_only_what_is_asked_for() -> None:
     record = {"id": "a", "state": "active", "url": "u"}
     assert select(record, parse_select("state, id")) == {"id": "a", "state": "active"}
@@ -125,7 +146,9 @@ def _leaf(path: str) -> st.SearchStrategy[Filter]:
 _TREES = st.recursive(
     st.sampled_from(sorted(TASKS)).flatmap(_leaf),
     lambda inner: (
-        st.builds(And, inner, inner) | st.builds(Or, inner, inner) | st.builds(Not, inner)
+        st.builds(And, st.tuples(inner, inner))
+        | st.builds(Or, st.tuples(inner, inner, inner))
+        | st.builds(Not, inner)
     ),
     max_leaves=8,
 )

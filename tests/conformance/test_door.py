@@ -1,0 +1,384 @@
+"""What holds for every request: authentication, versions, bodies, headers and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from yarl import URL
+
+from shoal_controller.api.call import BODY_BYTES_MAX, http_date
+from shoal_controller.operations import jobs
+from shoal_protocol.sharedkey import SignedParts, sign
+from tests.conformance.conftest import (
+    ACCOUNT,
+    KEY,
+    SECOND_KEY,
+    Caller,
+    House,
+    job_body,
+    task_body,
+)
+
+
+async def _raw(caller: Caller, request: bytes) -> bytes:
+    """Send bytes as they are and return all that comes back until the server closes."""
+    url = urlsplit(caller.base)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(request)
+    await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def _signed_lines(caller: Caller, method: str, target: str, **headers: str) -> bytes:
+    """Return a request line and headers, signed, for a hand-made request."""
+    path, _, query = target.partition("?")
+    given = {"ocp-date": http_date(caller.clock.time), **headers}
+    parts = SignedParts(method, path, query, {name.lower(): v for name, v in given.items()})
+    given["Authorization"] = sign(KEY, ACCOUNT, parts)
+    lines = [f"{method} {target} HTTP/1.1", "Host: here:1", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in given.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+TASKS = "/jobs/j1/tasks?api-version=2025-06-01"
+
+# --- who is calling -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "code"),
+    [
+        ("", 400, "MissingRequiredHeader"),
+        ("SharedKey", 400, "InvalidAuthenticationInfo"),
+        ("SharedKey testaccount", 400, "InvalidAuthenticationInfo"),
+        ("SharedKey testaccount:", 400, "InvalidAuthenticationInfo"),
+        ("SharedKey test/account:AAAA", 400, "InvalidAuthenticationInfo"),
+        ("Bearer abc", 400, "InvalidAuthenticationInfo"),
+        ("SharedKey testaccount:" + "A" * 5000, 400, "InvalidAuthenticationInfo"),
+        ("SharedKey testaccount:AAAA", 403, "AuthenticationFailed"),
+        ("SharedKey testaccount:====", 403, "AuthenticationFailed"),
+        ("SharedKey nobody:AAAA", 403, "AuthenticationFailed"),
+    ],
+)
+async def test_an_authorization_that_is_no_good_is_refused(
+    caller: Caller, authorization: str, status: int, code: str
+) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = await caller.send("GET", "/jobs", headers=headers, is_signed=False)
+    assert (answer.status, answer.code) == (status, code)
+
+
+async def test_an_unknown_account_is_told_so(caller: Caller) -> None:
+    caller.account = "nobody"
+    answer = await caller.get("/jobs")
+    assert answer.values["AuthenticationErrorDetail"] == (
+        "Cannot find the claimed account when trying to GetProperties for the account nobody."
+    )
+
+
+async def test_a_wrong_key_is_told_what_was_signed(caller: Caller) -> None:
+    caller.key = b"wrong"
+    answer = await caller.get("/jobs")
+    assert answer.reason.startswith("Server failed to authenticate the request.")
+    detail = answer.values["AuthenticationErrorDetail"]
+    assert detail.endswith(f"/{ACCOUNT}/jobs\napi-version:2025-06-01'.")
+
+
+async def test_either_key_of_an_account_signs(caller: Caller) -> None:
+    caller.key = SECOND_KEY
+    assert (await caller.get("/jobs")).status == 200
+
+
+async def test_the_name_of_an_account_has_no_case(caller: Caller) -> None:
+    caller.account = ACCOUNT.upper()
+    assert (await caller.get("/jobs")).status == 200
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Tue, 99 Foo 2026 00:00:00 GMT", "\u00e9", "0"])
+async def test_a_date_that_is_none_is_refused(caller: Caller, date: str) -> None:
+    answer = await caller.get("/jobs", headers={"ocp-date": date})
+    assert (answer.status, answer.code) == (400, "InvalidHeaderValue")
+    assert answer.values["HeaderName"] == "ocp-date"
+
+
+async def test_a_request_without_any_date_is_refused(caller: Caller) -> None:
+    answer = await caller.get("/jobs", headers={"ocp-date": ""})
+    assert (answer.status, answer.code) == (400, "MissingRequiredHeader")
+
+
+async def test_the_date_header_counts_where_ocp_date_is_absent(caller: Caller) -> None:
+    date = http_date(caller.clock.time)
+    parts = SignedParts("GET", "/jobs", "api-version=2025-06-01", {"date": date})
+    url = f"{caller.base}/jobs?api-version=2025-06-01"
+    headers = {"Date": date, "Authorization": sign(KEY, ACCOUNT, parts)}
+    async with caller.session.get(url, headers=headers) as answer:
+        assert answer.status == 200
+
+
+async def test_a_signature_is_good_for_its_own_request_only(house: House, caller: Caller) -> None:
+    await caller.make("/jobs", job_body("j1"))
+    lines = _signed_lines(caller, "GET", "/jobs/j1?api-version=2025-06-01")
+    assert b" 200 " in await _raw(caller, lines)
+    for old, new in (
+        (b"GET /jobs/j1", b"DELETE /jobs/j1"),
+        (b"/jobs/j1?", b"/jobs/j2?"),
+        (b"/jobs/j1?", b"/jobs/j1?maxresults=5&"),
+        (b"ocp-date:", b"If-Match: *\r\nocp-date:"),
+        (b"ocp-date:", b"ocp-range: bytes=0-1\r\nocp-date:"),
+    ):
+        assert b" 403 " in await _raw(caller, lines.replace(old, new))
+    assert (await jobs.get_job(house.ctx, "j1")).state == "active"
+
+
+# --- versions and parameters ----------------------------------------------------------------------
+
+
+async def test_a_request_without_api_version_is_refused(caller: Caller) -> None:
+    answer = await caller.get("/jobs", "api-version=")
+    assert (answer.status, answer.code) == (400, "MissingRequiredQueryParameter")
+    assert answer.values == {"QueryParameterName": "api-version"}
+
+
+async def test_an_unknown_api_version_is_told_the_known_ones(caller: Caller) -> None:
+    answer = await caller.get("/jobs", "api-version=2031-01-01")
+    assert (answer.status, answer.code) == (400, "UnsupportedRequestVersion")
+    assert "2025-06-01" in answer.values["Reason"]
+    assert "2024-02-01.19.0" in answer.values["Reason"]
+
+
+@pytest.mark.parametrize(
+    "query", ["timeOut=45", "TIMEOUT=5", "timeout=", "API-VERSION=2025-06-01&api-version=x"]
+)
+async def test_names_of_parameters_have_no_case(caller: Caller, query: str) -> None:
+    assert (await caller.get("/jobs", f"{query}&api-version=2025-06-01")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("timeout=soon", "InvalidQueryParameterValue"),
+        ("timeout=-1", "OutOfRangeQueryParameterValue"),
+        ("maxresults=0", "OutOfRangeQueryParameterValue"),
+        ("maxresults=1001", "OutOfRangeQueryParameterValue"),
+        ("maxresults=99999999999999999999", "InvalidQueryParameterValue"),
+        ("maxresults=%D9%A3", "InvalidQueryParameterValue"),
+        ("maxresults=1.5", "InvalidQueryParameterValue"),
+        ("maxresults=x", "InvalidQueryParameterValue"),
+        ("$skiptoken=abc", "InvalidQueryParameterValue"),
+        ("$skiptoken=" + "A" * 7000, "InvalidQueryParameterValue"),
+        ("$skiptoken=%00%ff", "InvalidQueryParameterValue"),
+        ("$expand=everything", "InvalidQueryParameterValue"),
+        ("$filter=state", "InvalidQueryParameterValue"),
+        ("$filter=nothing%20eq%201", "InvalidQueryParameterValue"),
+        ("$filter=priority%20gt%201", "InvalidQueryParameterValue"),
+        ("$filter=id%20eq%20%27a", "InvalidQueryParameterValue"),
+        ("$filter=state%20gt%20%27a%27", "InvalidQueryParameterValue"),
+        ("$filter=creationTime%20gt%20%27a%27", "InvalidQueryParameterValue"),
+        ("$filter=" + "(" * 3000, "InvalidQueryParameterValue"),
+        ("$filter=" + "%20and%20".join(["id%20eq%20%27a%27"] * 200), ""),
+        ("$filter=" + "%20or%20".join(["id%20eq%20%27a%27"] * 200), ""),
+        ("$filter=id%20eq%20%27a%00b%27", ""),
+        ("$filter=id%20gt%20%27%ff%ed%a0%80%27", ""),
+        ("$filter=creationTime%20gt%20DateTime%270001-01-01T00:00:00Z%27", ""),
+        ("$filter=creationTime%20gt%20DateTime%279999-12-31T23:59:59-10:00%27", "*"),
+        ("$select=", ""),
+        ("$select=nothing", ""),
+        ("$select=id,%20state&$expand=stats", ""),
+        ("&&&=&=x&%", ""),
+    ],
+)
+async def test_parameters_of_a_list_are_read_or_refused(
+    caller: Caller, query: str, code: str
+) -> None:
+    await caller.make("/jobs", job_body("j1"))
+    answer = await caller.get("/jobs", query)
+    if code == "*":
+        assert answer.status in (200, 400)
+    elif code:
+        assert (answer.status, answer.code) == (400, code)
+        assert "QueryParameterName" in answer.values
+    else:
+        assert answer.status == 200
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b'"x"',
+        b"null",
+        b'{"id":"a"}{',
+        b"\xff\xfe",
+        b'{"id": NaN}',
+        b'{"id": "\\ud800"}',
+        b'{"id": "\xed\xa0\x80"}',
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+    ],
+)
+@pytest.mark.parametrize("path", ["/jobs", "/pools", "/jobs/j1/tasks", "/jobs/j1/disable"])
+async def test_a_body_that_is_no_object_is_refused(caller: Caller, body: bytes, path: str) -> None:
+    answer = await caller.send("POST", path, raw=body)
+    assert (answer.status, answer.code) == (400, "InvalidRequestBody")
+
+
+async def test_a_body_of_the_limit_is_read_and_a_byte_more_is_not(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    body = json.dumps(task_body()).encode()
+    answer = await caller.send("POST", "/jobs/j1/tasks", raw=body.ljust(BODY_BYTES_MAX + 1))
+    assert (answer.status, answer.code) == (413, "RequestBodyTooLarge")
+    assert answer.values == {"MaxLimit": "1048576"}
+    answer = await caller.send("POST", "/jobs/j1/tasks", raw=body.ljust(BODY_BYTES_MAX))
+    assert answer.status == 201
+
+
+async def test_a_chunked_body_is_measured_as_it_comes(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    lines = _signed_lines(caller, "POST", TASKS, **{"Transfer-Encoding": "chunked"})
+    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    assert b" 413 " in await _raw(caller, lines + piece * 17 + b"0\r\n\r\n")
+    body = json.dumps(task_body()).encode()
+    whole = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert b" 201 " in await _raw(caller, lines + whole)
+
+
+async def test_a_request_without_credentials_is_refused_before_its_body_is_read(
+    caller: Caller,
+) -> None:
+    answer = await caller.send("POST", "/jobs", raw=b"x" * 2_000_000, is_signed=False)
+    assert (answer.status, answer.code) == (400, "MissingRequiredHeader")
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/plain", "x"])
+async def test_the_type_of_a_body_does_not_matter(caller: Caller, content_type: str) -> None:
+    answer = await caller.post("/jobs", job_body(), headers={"Content-Type": content_type})
+    assert answer.status == 201
+
+
+async def test_a_delete_without_content_length_is_understood(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    lines = _signed_lines(caller, "DELETE", "/jobs/j1?api-version=2025-06-01")
+    assert b" 202 " in await _raw(caller, lines)
+
+
+async def test_an_optional_body_may_be_absent_though_its_type_is_sent(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    answer = await caller.send("POST", "/jobs/j1/terminate", raw=b"")
+    assert answer.status == 202
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+async def test_an_error_has_the_form_that_clients_read(caller: Caller) -> None:
+    answer = await caller.get("/pools/nope")
+    assert (answer.status, answer.reason) == (404, "The specified pool does not exist.")
+    assert answer.headers["Content-Type"] == "application/json;odata=minimalmetadata"
+    document = answer.json
+    assert document.pop("odata.metadata") == (
+        f"{caller.base}/$metadata#Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element"
+    )
+    text, request_id, time = document["message"].pop("value").split("\n")
+    assert text == "The specified pool does not exist."
+    assert request_id == f"RequestId:{answer.headers['request-id']}"
+    assert time.startswith("Time:2026-05-01T12:00:00.")
+    assert time.endswith("Z")
+    assert document == {"code": "PoolNotFound", "message": {"lang": "en-US"}}
+
+
+async def test_an_error_to_head_has_no_body(caller: Caller) -> None:
+    answer = await caller.send("HEAD", "/pools/nope")
+    assert (answer.status, answer.body) == (404, b"")
+
+
+async def test_the_client_request_id_comes_back_when_asked_for(caller: Caller) -> None:
+    headers = {"client-request-id": "mine", "return-client-request-id": "true"}
+    assert (await caller.get("/jobs", headers=headers)).headers["client-request-id"] == "mine"
+    headers["return-client-request-id"] = "false"
+    assert "client-request-id" not in (await caller.get("/jobs", headers=headers)).headers
+
+
+async def test_links_name_the_host_that_the_client_used(caller: Caller) -> None:
+    await caller.make("/jobs", job_body("a"))
+    await caller.make("/jobs", job_body("b"))
+    headers = {"Host": "batch.example:8443"}
+    answer = await caller.get("/jobs", "maxresults=1", headers=headers)
+    assert answer.json["odata.nextLink"].startswith("http://batch.example:8443/jobs?maxresults=1&")
+    assert answer.json["value"][0]["url"] == "http://batch.example:8443/jobs/a"
+
+
+async def test_a_bug_is_500_with_one_traceback_and_no_detail(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ValueError("a private detail")
+
+    monkeypatch.setattr(jobs, "list_jobs", broken)
+    answer = await caller.get("/jobs")
+    assert (answer.status, answer.code) == (500, "InternalError")
+    assert b"private" not in answer.body
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert answer.headers["request-id"] in record.getMessage()
+
+
+async def test_an_answer_of_a_bug_keeps_the_connection_usable(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ValueError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "list_jobs", broken)
+        await caller.get("/jobs")
+    assert (await caller.get("/jobs")).status == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//jobs", "/jobs/../pools", "/%2e%2e/jobs", "/jobs/%00", "/pools/%2F%2F", "/jobs/a%zz", "/"],
+)
+async def test_odd_paths_are_refused(caller: Caller, target: str) -> None:
+    lines = _signed_lines(caller, "GET", f"{target}?api-version=2025-06-01")
+    answer = await _raw(caller, lines)
+    assert answer.split(b" ")[1] in (b"400", b"404"), answer
+
+
+async def test_the_absolute_form_of_a_request_line_is_understood(caller: Caller) -> None:
+    lines = _signed_lines(caller, "GET", "/jobs?api-version=2025-06-01")
+    lines = lines.replace(b"GET /jobs", b"GET http://elsewhere:5/jobs")
+    assert b" 200 " in await _raw(caller, lines)
+
+
+async def test_links_can_be_followed_as_they_are(caller: Caller) -> None:
+    for name in ("a", "b", "c"):
+        await caller.make("/jobs", job_body(name))
+    query = "$filter=startswith%28id%2C%27%27%29%20and%20id%20ne%20%27b%27&maxresults=1&$select=id"
+    answer = await caller.get("/jobs", query)
+    link = answer.json["odata.nextLink"]
+    assert "+" not in URL(link, encoded=True).raw_query_string
+    assert "api-version=2025-06-01" in link
+    assert (await caller.pages("/jobs", query)) == [[{"id": "a"}], [{"id": "c"}]]
+
+
+async def test_a_token_of_another_list_is_refused(caller: Caller) -> None:
+    for name in ("a", "b"):
+        await caller.make("/jobs", job_body(name))
+    answer = await caller.get("/jobs", "maxresults=1")
+    token = answer.json["odata.nextLink"].partition("$skiptoken=")[2]
+    assert (await caller.get("/pools", f"$skiptoken={token}")).status == 400
+    spoiled = ("B" if token[0] == "A" else "A") + token[1:]
+    assert (await caller.get("/jobs", f"$skiptoken={spoiled}")).status == 400

@@ -1,0 +1,254 @@
+"""Every row of the table of operations: what it answers, and whom it turns away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from shoal_controller.api.routes import ROUTES, Route, Router
+from shoal_controller.core.errors import Refused
+from shoal_controller.loops.jobs import work_off
+from shoal_protocol.messages import FileEntry, FileReply
+from tests.conformance.conftest import (
+    VERSIONS,
+    Caller,
+    House,
+    job_body,
+    pool_body,
+    task_body,
+    with_node,
+    with_run,
+)
+
+
+class Case(NamedTuple):
+    """A request that succeeds on a seeded house, and what its answer has.
+
+    headers  E: ETag and Last-Modified, M: Last-Modified alone, D: DataServiceId, L: Location
+    """
+
+    status: int
+    headers: str = ""
+    body: Any = None
+    steps: tuple[tuple[str, str, Any], ...] = ()
+
+
+CASES: Mapping[str, Case] = {
+    "list_pools": Case(200),
+    "create_pool": Case(201, "EDL", pool_body("p2")),
+    "delete_pool": Case(202),
+    "get_pool": Case(200, "E"),
+    "pool_exists": Case(200, "E"),
+    "update_pool": Case(200, "ED", {"metadata": []}),
+    "remove_nodes": Case(202, "ED", {"nodeList": ["{nodeId}"]}),
+    "resize_pool": Case(202, "ED", {"targetDedicatedNodes": 2}),
+    "stop_pool_resize": Case(
+        202, "ED", None, (("POST", "/pools/p1/resize", {"targetDedicatedNodes": 9}),)
+    ),
+    "replace_pool_properties": Case(
+        204, "ED", {"applicationPackageReferences": [], "metadata": []}
+    ),
+    "list_pool_node_counts": Case(200),
+    "list_supported_images": Case(200),
+    "list_jobs": Case(200),
+    "create_job": Case(201, "EDL", job_body("j2")),
+    "delete_job": Case(202),
+    "get_job": Case(200, "E"),
+    "update_job": Case(200, "ED", {"priority": 1}),
+    "replace_job": Case(200, "ED", {"poolInfo": {"poolId": "p1"}}),
+    "disable_job": Case(202, "ED", {"disableTasks": "requeue"}),
+    "get_job_task_counts": Case(200),
+    "terminate_job": Case(202, "ED"),
+    "create_task_collection": Case(200, "", {"value": [task_body("t9")]}),
+    "list_tasks": Case(200),
+    "create_task": Case(201, "EDL", task_body("t9")),
+    "delete_task": Case(200),
+    "get_task": Case(200, "E"),
+    "replace_task": Case(200, "ED", {"constraints": {"maxTaskRetryCount": 1}}),
+    "reactivate_task": Case(204, "E", None, (("POST", "/jobs/j1/tasks/t2/terminate", None),)),
+    "list_subtasks": Case(200),
+    "terminate_task": Case(204, "ED"),
+    "list_nodes": Case(200),
+    "get_node": Case(200),
+    "disable_node_scheduling": Case(200, "D"),
+    "enable_node_scheduling": Case(
+        200, "D", None, (("POST", "/pools/p1/nodes/{nodeId}/disablescheduling", None),)
+    ),
+    "reboot_node": Case(202, "D"),
+    "list_task_files": Case(200),
+    "delete_task_file": Case(200),
+    "download_task_file": Case(200, "M"),
+    "get_task_file_properties": Case(200, "M"),
+    "list_node_files": Case(200),
+    "delete_node_file": Case(200),
+    "download_node_file": Case(200, "M"),
+    "get_node_file_properties": Case(200, "M"),
+}
+"""By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
+
+
+async def _seed(house: House, caller: Caller) -> dict[str, str]:
+    """Make a pool with a node, a job and two tasks, one of which ran; return the arguments."""
+    await caller.make("/pools", pool_body("p1", targetDedicatedNodes=1))
+    await caller.make("/jobs", job_body("j1"))
+    await caller.make("/jobs/j1/tasks", task_body("t1"))
+    await caller.make("/jobs/j1/tasks", task_body("t2"))
+    await with_run(house)
+    node_id = await with_node(house)
+    entry = FileEntry("stdout.txt", False, 5, house.clock.now(), 0o100644)
+    house.links.replies = [FileReply(0, entries=(entry,)), FileReply(0, data=b"hello")]
+    return {
+        "poolId": "p1",
+        "nodeId": node_id,
+        "jobId": "j1",
+        "taskId": "t2",
+        "filePath": "stdout.txt",
+    }
+
+
+def _fill(path: str, arguments: Mapping[str, str]) -> str:
+    filled = dict.fromkeys(
+        ("applicationId", "jobScheduleId", "userName", "extensionName", "thumbprint"), "x"
+    )
+    return path.format_map(filled | dict(arguments))
+
+
+async def _dump(house: House) -> list[tuple[Any, ...]]:
+    rows = []
+    for table in ("pools", "nodes", "jobs", "tasks"):
+        rows += await house.ctx.store.read(f"SELECT * FROM {table} ORDER BY serial")
+    return [tuple(row) for row in rows]
+
+
+def test_the_table_has_all_82_operations_once() -> None:
+    assert len({(route.method, route.path) for route in ROUTES}) == 82
+    assert len({route.name for route in ROUTES}) == 82
+
+
+def test_every_row_with_a_handler_has_a_case() -> None:
+    built = {route.name for route in ROUTES if route.handler is not None}
+    assert built == set(CASES) | {"enable_job"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_the_router_finds_every_row_and_its_arguments(route: Route) -> None:
+    names = [part.split("}")[0] for part in route.path.split("{")[1:]]
+    path = route.path.format_map({name: f"a%2F{name}" for name in names})
+    assert Router().find(route.method, path) == (route, {name: f"a/{name}" for name in names})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/", "InvalidUri"),
+        ("GET", "/nowhere", "ResourceNotFound"),
+        ("GET", "/pools/a/b/c", "ResourceNotFound"),
+        ("GET", "/pools//nodes", "InvalidUri"),
+        ("GET", "/pools/%ff%fe", "InvalidUri"),
+        ("PUT", "/pools/a", "UnsupportedHttpVerb"),
+        ("BREW", "/jobs", "UnsupportedHttpVerb"),
+    ],
+)
+def test_the_router_refuses_what_is_not_in_the_table(method: str, path: str, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        Router().find(method, path)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_row_answers_with_its_status_and_headers(
+    name: str, house: House, caller: Caller
+) -> None:
+    (route,) = (route for route in ROUTES if route.name == name)
+    case = CASES[name]
+    arguments = await _seed(house, caller)
+    if name.endswith("_task_file") or name.startswith(("list_task_f", "get_task_f")):
+        arguments["taskId"] = "t1"
+    for method, path, body in case.steps:
+        step = await caller.send(method, _fill(path, arguments), body)
+        assert step.status < 300, step.body
+    body = case.body
+    if name == "remove_nodes":
+        body = {"nodeList": [arguments["nodeId"]]}
+    answer = await caller.send(route.method, _fill(route.path, arguments), body)
+    assert answer.status == case.status, answer.body
+    found = {
+        "E": "ETag" in answer.headers and "Last-Modified" in answer.headers,
+        "M": "ETag" not in answer.headers and "Last-Modified" in answer.headers,
+        "D": "DataServiceId" in answer.headers,
+        "L": "Location" in answer.headers,
+    }
+    assert "".join(key for key in found if found[key]) == "".join(
+        sorted(case.headers, key="EMDL".index)
+    )
+    assert answer.headers["DataServiceVersion"] == "3.0"
+    assert len(answer.headers["request-id"]) == 36
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    if route.method != "GET" and name != "create_task_collection":
+        assert answer.body == b""
+
+
+async def test_a_job_that_is_disabled_is_enabled_with_202(house: House, caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    await caller.post("/jobs/j1/disable", {"disableTasks": "wait"})
+    refused = await caller.post("/jobs/j1/enable")
+    assert (refused.status, refused.code) == (409, "OperationInvalidForCurrentState")
+    await work_off(house.ctx)
+    answer = await caller.post("/jobs/j1/enable")
+    assert answer.status == 202
+    assert answer.headers["DataServiceId"] == f"{caller.base}/jobs/j1/enable"
+
+
+async def test_a_row_that_is_not_built_is_refused_only_after_authentication(
+    caller: Caller,
+) -> None:
+    for route in ROUTES:
+        if route.handler is not None:
+            continue
+        for caller.version in VERSIONS:
+            answer = await caller.send(
+                route.method, _fill(route.path, {"poolId": "a", "nodeId": "b", "jobId": "c"})
+            )
+            assert answer.status == (501 if route.is_in(caller.version) else 404), route
+            if route.method != "HEAD":
+                expected = "NotImplemented" if answer.status == 501 else "ResourceNotFound"
+                assert answer.code == expected
+
+
+async def test_no_row_answers_or_acts_without_valid_credentials(
+    house: House, caller: Caller
+) -> None:
+    arguments = await _seed(house, caller)
+    before = await _dump(house)
+    too_old = house.clock.time - timedelta(minutes=16)
+    too_early = house.clock.time + timedelta(minutes=16)
+    thief = Caller(caller.base, caller.session, caller.clock, key=b"guessed")
+    unknown = Caller(caller.base, caller.session, caller.clock, account="someoneelse")
+    unknown_path = Route("nowhere", "GET", "/nowhere")
+    for route in (*ROUTES, unknown_path):
+        method, path = route.method, _fill(route.path, arguments)
+        case = CASES.get(route.name)
+        body = None if case is None else case.body
+        answers = {
+            "none": await caller.send(method, path, body, is_signed=False),
+            "wrong key": await thief.send(method, path, body),
+            "old": await caller.send(method, path, body, date=too_old),
+            "early": await caller.send(method, path, body, date=too_early),
+            "unknown": await unknown.send(method, path, body),
+        }
+        for why, answer in answers.items():
+            status, code = (
+                (400, "MissingRequiredHeader") if why == "none" else (403, "AuthenticationFailed")
+            )
+            assert answer.status == status, (method, path, why)
+            if method == "HEAD":
+                assert answer.body == b""
+            else:
+                assert answer.code == code
+                assert "value" not in answer.json
+    assert await _dump(house) == before
+    assert house.links.requests == []
