@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final
 
+_fork_exec: Any
 try:
     from _posixsubprocess import fork_exec as _fork_exec
 except ImportError:  # another interpreter than CPython
@@ -86,6 +87,18 @@ class Launch:
         self.hold = get("hold", False) is True
 
 
+class Prepared:
+    """A launch with all done but the start itself: directories, files, and what exec wants."""
+
+    __slots__ = ("err", "exec_args", "launch", "out")
+
+    def __init__(self, launch: Launch, out: int, err: int) -> None:
+        self.launch = launch
+        self.out = out
+        self.err = err
+        self.exec_args: tuple[Any, ...] = ()
+
+
 class Launcher:
     """Makes directories, files and processes; knows which way this interpreter starts one."""
 
@@ -96,10 +109,9 @@ class Launcher:
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._report_fd, self._child_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         missing = Launch({"argv": ["/nonexistent/shoal"], "cwd": "/"})
-        for self._vfork_args in ((True,), ()) if _fork_exec is not None else ():
+        for self._tail in ((None, True), (None,)) if _fork_exec is not None else ():
             try:
-                pid = self._by_fork_exec(missing, {}, self._null, self._null)
-                os.waitpid(pid, 0)
+                os.waitpid(self._by_fork_exec(self.prepare(missing, {})), 0)
             except LaunchFailed as failed:
                 if (failed.errno, failed.stage) == (errno.ENOENT, "program"):
                     self._spawn = self._by_fork_exec
@@ -110,128 +122,126 @@ class Launcher:
 
         self._spawn = self._by_popen
 
-    def prepare(self, launch: Launch) -> tuple[int, int]:
-        """Make the directories and the output files; return the files' descriptors.
+    def prepare(self, launch: Launch, env: Environment) -> Prepared:
+        """Make the directories and the output files, and get the rest ready.
 
-        raises  LaunchFailed("directories") or ("output"); nothing stays open then
+        env     complete; see `environment`
+        raises  LaunchFailed("directories"), ("output") or ("program"); nothing stays open then
         A directory that exists already is left as it is; any other thing of that name is an error.
         """
         for path, mode, uid, gid in launch.directories:
-            try:
-                os.mkdir(path, mode)
-                if mode > 0o1777:
-                    os.chmod(path, mode)
-                if uid >= 0 or gid >= 0:
-                    os.chown(path, uid, gid, follow_symlinks=False)
-            except FileExistsError:
-                if not _is_directory(path):
-                    raise LaunchFailed(errno.ENOTDIR, "directories") from None
-            except (OSError, ValueError) as error:
-                raise LaunchFailed(_number(error), "directories") from error
+            _make_directory(path, mode, uid, gid)
         uid, gid = (-1, -1) if launch.uid is None else (launch.uid, launch.gid or 0)
-        out = self._null if launch.stdout is None else _output(launch.stdout, uid, gid)
-        if launch.stderr is None:
-            return out, self._null
-        if launch.stderr == launch.stdout:
-            return out, out
+        prepared = Prepared(launch, self._null, self._null)
         try:
-            return out, _output(launch.stderr, uid, gid)
+            if launch.stdout is not None:
+                prepared.out = prepared.err = _output(launch.stdout, uid, gid)
+            if launch.stderr != launch.stdout:
+                prepared.err = self._null
+            if launch.stderr not in (None, launch.stdout):
+                prepared.err = _output(launch.stderr, uid, gid)
+            prepared.exec_args = self._exec_args(prepared, env)
         except LaunchFailed:
-            self.close(out, self._null)
+            self.discard(prepared)
             raise
+        except (ValueError, OverflowError) as error:  # NUL or a lone surrogate in a text
+            self.discard(prepared)
+            raise LaunchFailed(errno.EINVAL, "program") from error
+        return prepared
 
-    def close(self, out: int, err: int) -> None:
-        """Close what `prepare` returned."""
-        if out != self._null:
-            os.close(out)
-        if err not in (self._null, out):
-            os.close(err)
+    def discard(self, prepared: Prepared) -> None:
+        """Close the output files of a launch that is started, or never will be."""
+        if prepared.out != self._null:
+            os.close(prepared.out)
+        if prepared.err not in (self._null, prepared.out):
+            os.close(prepared.err)
 
-    def spawn(
-        self, launch: Launch, base: Environment, marks: Environment, out: int, err: int
-    ) -> int:
-        """Start the process in a session of its own and return its pid.
+    def spawn(self, prepared: Prepared) -> int:
+        """Start the process in a session of its own and return its pid; `discard` comes after.
 
-        base, marks  registered environment, and what nobody may override
-        raises       LaunchFailed("environment"), ("cwd"), ("program") or ("process")
+        raises  LaunchFailed("cwd"), ("program") or ("process")
         The umask is 022, stdin /dev/null, nothing else open; signals have their default actions.
         """
         try:
-            return self._spawn(launch, {**base, **launch.env, **marks}, out, err)
-        except (ValueError, OverflowError) as error:  # NUL or a lone surrogate in a text
+            return self._spawn(prepared)
+        except (ValueError, OverflowError) as error:  # NUL in a text
             raise LaunchFailed(errno.EINVAL, "program") from error
 
-    def _by_fork_exec(self, launch: Launch, env: Environment, out: int, err: int) -> int:
-        if launch.uid is None:
-            # After vfork the child has executed or failed by the time the call returns.
-            return self._started(self._call(launch, env, out, err, self._child_fd), self._report_fd)
-        # A forked child is a copy: its error comes later, over a pipe whose end says "started".
-        report_fd, child_fd = os.pipe2(os.O_CLOEXEC)
-        try:
-            try:
-                pid = self._call(launch, env, out, err, child_fd)
-            finally:
-                os.close(child_fd)
-            return self._started(pid, report_fd)
-        finally:
-            os.close(report_fd)
-
-    def _call(self, launch: Launch, env: Environment, out: int, err: int, child_fd: int) -> int:
-        assert _fork_exec is not None
-        args = (
+    def _exec_args(self, prepared: Prepared, env: Environment) -> tuple[Any, ...]:
+        launch = prepared.launch
+        return (
             [os.fsencode(arg) for arg in launch.argv],
             _programs(launch.argv[0], env),
             False,  # nothing to close: every descriptor of this process closes on exec
             (),
             os.fsencode(launch.cwd),
             list(env.values()),
-            *(self._null, -1, -1, out, -1, err, self._report_fd, child_fd),
-            True,  # SIGPIPE and SIGXFSZ, which Python ignores, get their default actions again
-            True,  # a new session, and so a new process group
-            -1,
-            launch.gid,
-            launch.groups if launch.uid is not None else None,
-            launch.uid,
-            UMASK,
-            None,
+            *(self._null, -1, -1, prepared.out, -1, prepared.err),
         )
+
+    def _by_fork_exec(self, prepared: Prepared) -> int:
+        if prepared.launch.uid is None:
+            # After vfork the child has executed or failed by the time the call returns.
+            return _started(self._call(prepared, self._child_fd), self._report_fd)
+        # A forked child is a copy: its error comes later, over a pipe whose end says "started".
+        report_fd, child_fd = os.pipe2(os.O_CLOEXEC)
         try:
-            return _fork_exec(*args, *self._vfork_args)  # pyright: ignore[reportCallIssue, reportArgumentType]
+            try:
+                pid = self._call(prepared, child_fd)
+            finally:
+                os.close(child_fd)
+            return _started(pid, report_fd)
+        finally:
+            os.close(report_fd)
+
+    def _call(self, prepared: Prepared, child_fd: int) -> int:
+        launch = prepared.launch
+        try:
+            return _fork_exec(
+                *prepared.exec_args, self._report_fd, child_fd,
+                True,  # SIGPIPE and SIGXFSZ, which Python ignores, get their default actions again
+                True,  # a new session, and so a new process group
+                -1, launch.gid, None if launch.uid is None else launch.groups, launch.uid, UMASK,
+                *self._tail,
+            )  # fmt: skip
         except OSError as error:
             raise LaunchFailed(_number(error), "process") from error
 
-    def _started(self, pid: int, report_fd: int) -> int:
-        """Return the pid, or raise what the child reported: `OSError:<errno in hex>:`, with noexec
-        behind it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
-        """
-        try:
-            report = os.read(report_fd, 4096)
-        except BlockingIOError:
-            return pid
-        if not report:
-            return pid
-        os.waitpid(pid, 0)
-        _, number, where = report.split(b":", 2)
-        stage = "cwd" if where.startswith(b"noexec") else "program"
-        raise LaunchFailed(int(number, 16) or errno.EIO, stage)
-
-    def _by_popen(self, launch: Launch, env: Environment, out: int, err: int) -> int:
+    def _by_popen(self, prepared: Prepared) -> int:
         import subprocess
 
+        launch = prepared.launch
+        argv, _, _, _, cwd, env, *_ = prepared.exec_args
         user: dict[str, Any] = {}
         if launch.uid is not None:
             user = {"user": launch.uid, "group": launch.gid, "extra_groups": launch.groups}
         try:
             process = subprocess.Popen(
-                launch.argv, env=dict(entry.split(b"=", 1) for entry in env.values()),
-                cwd=launch.cwd, stdin=self._null, stdout=out, stderr=err, start_new_session=True,
-                umask=UMASK, **user,
+                argv, env=dict(text.split(b"=", 1) for text in env), cwd=cwd, stdin=self._null,
+                stdout=prepared.out, stderr=prepared.err, start_new_session=True, umask=UMASK,
+                **user,
             )  # fmt: skip
         except OSError as error:
-            stage = "cwd" if error.filename == launch.cwd else "program"
+            stage = "cwd" if error.filename == cwd else "program"
             raise LaunchFailed(_number(error), stage) from error
         process.returncode = 0  # it is reaped elsewhere; Popen need not care for it
         return process.pid
+
+
+def _started(pid: int, report_fd: int) -> int:
+    """Return the pid, or raise what the child reported: `OSError:<errno in hex>:`, with noexec
+    behind it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
+    """
+    try:
+        report = os.read(report_fd, 4096)
+    except BlockingIOError:
+        return pid
+    if not report:
+        return pid
+    os.waitpid(pid, 0)
+    _, number, where = report.split(b":", 2)
+    stage = "cwd" if where.startswith(b"noexec") else "program"
+    raise LaunchFailed(int(number, 16) or errno.EIO, stage)
 
 
 def environment(value: object) -> Environment:
@@ -268,6 +278,20 @@ def _programs(program: str, env: Environment) -> list[bytes]:
         return [name]
     path = env.get("PATH", _DEFAULT_PATH).partition(b"=")[2]
     return [b"/".join((folder or b".", name)) for folder in path.split(b":")]
+
+
+def _make_directory(path: str, mode: int, uid: int, gid: int) -> None:
+    try:
+        os.mkdir(path, mode)
+        if mode > 0o1777:
+            os.chmod(path, mode)
+        if uid >= 0 or gid >= 0:
+            os.chown(path, uid, gid, follow_symlinks=False)
+    except FileExistsError:
+        if not _is_directory(path):
+            raise LaunchFailed(errno.ENOTDIR, "directories") from None
+    except (OSError, ValueError) as error:
+        raise LaunchFailed(_number(error), "directories") from error
 
 
 def _output(path: str, uid: int, gid: int) -> int:

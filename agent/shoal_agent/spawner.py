@@ -26,7 +26,7 @@ if not __package__:  # run by its path, without site-packages; behind the standa
 
 from shoal_agent import launching, processtree
 from shoal_agent.core.slots import Run, RunState, SlotKeeper
-from shoal_agent.launching import Launch, Launcher, LaunchFailed
+from shoal_agent.launching import Launch, Launcher, LaunchFailed, Prepared
 from shoal_agent.spawnersocket import BadPeer, Connection, Door
 from shoal_agent.sweeping import Process, Sweeper
 
@@ -39,6 +39,8 @@ FLUSH_INTERVAL_S: Final = 0.01
 """Under load, ends of runs go out so often and no more, since each write wakes the agent; after a
 silence at once. "started" waits so long for its "exited".
 """
+ROUNDS_MAX: Final = 8
+"""Ended and started processes are seen to so often before peers and clocks get their turn."""
 ABANDONED_CHECK_S: Final = 10.0
 EXIT_ALREADY_RUNNING: Final = 3
 
@@ -60,7 +62,7 @@ class Spawner:
         self._sweeper = Sweeper(node)
         self._bases: dict[str, launching.Environment] = {"": {}}
         self._prepared_run: NodeRun | None = None
-        self._prepared = (-1, -1)
+        self._prepared: Prepared | None = None
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._events: list[Event] = []
@@ -82,11 +84,15 @@ class Spawner:
                     self._welcome()
                 else:
                     self._converse(self._connections[fd], happened)
-            self._reap()
-            self._enforce_limits()
             for process in self._sweeper.work():
                 self._finish(process)
-            self._start_due()
+            for _ in range(ROUNDS_MAX):  # while one starts, another may end: no need to sleep
+                for process in self._sweeper.reap():
+                    self._finish(process)
+                if not self._start_due():
+                    break
+                self._prepare_next()
+            self._enforce_limits()
             self._flush()
             self._prepare_next()
             self._notice_abandonment()
@@ -121,12 +127,16 @@ class Spawner:
 
     # --- processes --------------------------------------------------------------------------------
 
-    def _start_due(self) -> None:
+    def _start_due(self) -> bool:
+        """Grant and start what may; return whether a process was started."""
+        is_started = False
         while (run := self._keeper.grant()) is not None:
             if run.launch is None:
                 self._tell(["granted", run.key], 0.0)
             else:
                 self._start(run, run.launch)
+                is_started = True
+        return is_started
 
     def _prepare_next(self) -> None:
         """Make ahead what the next run needs, while all slots are busy with others.
@@ -136,34 +146,31 @@ class Spawner:
         run = self._keeper.head()
         if run is self._prepared_run or run is None or run.launch is None:
             return
-        self._discard_prepared()
+        if self._prepared is not None:  # for one that was dropped since
+            self._launcher.discard(self._prepared)
+        self._prepared_run, self._prepared = run, None
         with contextlib.suppress(LaunchFailed):  # it fails again, and is told, in its turn
-            self._prepared = self._launcher.prepare(run.launch)
-            self._prepared_run = run
+            self._prepared = self._prepare(run, run.launch)
 
-    def _discard_prepared(self) -> None:
-        if self._prepared_run is not None:
-            self._launcher.close(*self._prepared)
-            self._prepared_run = None
+    def _prepare(self, run: NodeRun, launch: Launch) -> Prepared:
+        base = self._bases.get(launch.base)
+        if base is None:
+            raise LaunchFailed(errno.EINVAL, "environment")
+        mark = launching.entry(processtree.RUN_MARK, run.key)
+        env = {**base, **launch.env, **self._mark, processtree.RUN_MARK: mark}
+        return self._launcher.prepare(launch, env)
 
     def _start(self, run: NodeRun, launch: Launch) -> None:
-        marks = {
-            **self._mark,
-            processtree.RUN_MARK: launching.entry(processtree.RUN_MARK, run.key),
-        }
+        prepared = None
+        if run is self._prepared_run:
+            prepared, self._prepared_run, self._prepared = self._prepared, None, None
         try:
-            base = self._bases.get(launch.base)
-            if base is None:
-                raise LaunchFailed(errno.EINVAL, "environment")
-            if run is self._prepared_run:
-                (out, err), self._prepared_run = self._prepared, None
-            else:
-                out, err = self._launcher.prepare(launch)
+            prepared = prepared or self._prepare(run, launch)
             try:
                 process = Process(run.key)
-                process.pid = self._launcher.spawn(launch, base, marks, out, err)
+                process.pid = self._launcher.spawn(prepared)
             finally:
-                self._launcher.close(out, err)
+                self._launcher.discard(prepared)
         except LaunchFailed as failed:
             self._end(run, ["failed", run.key, failed.errno, failed.stage], launch.hold)
             return
@@ -176,10 +183,6 @@ class Spawner:
         process.used_s = used_s
         process.limit_at_s = math.inf if limit_s is None else process.start_s + limit_s - used_s
         self._next_limit_s = min(self._next_limit_s, process.limit_at_s)
-
-    def _reap(self) -> None:
-        for process in self._sweeper.reap():
-            self._finish(process)
 
     def _finish(self, process: Process) -> None:
         run = self._keeper.runs[process.key]

@@ -56,7 +56,7 @@ class Sweeper:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._children: Callable[[], list[int]] | None = processtree.children_reader()
+        self._count_children = processtree.children_counter()
         self._first: dict[int, Process] = {}  # by pid, not reaped yet
         self._runs: dict[str, Process] = {}  # by key, not reported yet
         self._doomed: dict[str, Process] = {}  # by key, being swept
@@ -180,12 +180,11 @@ class Sweeper:
             for runs in self._orphans.values():
                 if runs and runs <= keys:
                     found |= runs
-        if self._children is None:
+        if self._count_children is None:
             self._look_due_s = min(self._look_due_s, time.monotonic() + LOOK_AROUND_S)
             found |= {p.key for p in ended if processtree.group_is_alive(p.pid)}
         else:
-            known = self._first.keys() | self._orphans.keys()
-            if not known.issuperset(self._children()):
+            if self._count_children() > len(self._first) + len(self._orphans):
                 self._adopt(processtree.scan())
                 keys = {process.key for process in ended}
                 found |= {key for runs in self._orphans.values() for key in runs if runs <= keys}
