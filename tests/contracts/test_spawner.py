@@ -14,34 +14,41 @@ from pathlib import Path
 import pytest
 
 from shoal_agent.core.slots import RunState
-from shoal_agent.core.spawning import Dropped, Event, Exited, Failed, Granted, Launch, Started
+from shoal_agent.core.spawning import (
+    Dropped,
+    Event,
+    Exited,
+    Failed,
+    Granted,
+    Launch,
+    Snapshot,
+    Started,
+)
 from shoal_agent.spawnerclient import SOCKET_NAME, SpawnerClient
 
 PATIENCE_S = 30.0
 
 DAEMON = """
 import os, signal, sys, time
-for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-    signal.signal(number, signal.SIG_IGN)
-if os.fork():
-    if sys.argv[2] == "stay":
-        time.sleep(600)
-    while not os.path.exists(sys.argv[1]):
-        time.sleep(0.01)
-    os._exit(0)
-os.setsid()
-if os.fork():
-    os._exit(0)
-os.closerange(0, 100)
-def main():
-    with open(sys.argv[1] + ".new", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename(sys.argv[1] + ".new", sys.argv[1])
-    while True:
-        time.sleep(600)
-if sys.argv[3] == "wipe" and len(sys.argv) == 4:
-    os.execve(sys.executable, [sys.executable, "-c", sys.argv[2], *sys.argv], {})
-main()
+pid_file, parent, environment = sys.argv[1:]
+if environment != "wiped":
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if os.fork():
+        while parent == "stays" or not os.path.exists(pid_file):
+            time.sleep(0.01)
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.closerange(0, 100)
+    if environment == "wipe":
+        os.execve(sys.executable, [sys.executable, __file__, pid_file, parent, "wiped"], {})
+with open(pid_file + ".new", "w") as file:
+    file.write(str(os.getpid()))
+os.rename(pid_file + ".new", pid_file)
+while True:
+    time.sleep(600)
 """
 
 
@@ -93,8 +100,15 @@ class Agent:
     def shell(self, script: str, **more: object) -> Launch:
         return Launch(["/bin/sh", "-c", script], str(self.folder), **more)  # pyright: ignore[reportArgumentType]
 
-    def daemon(self, pid_file: Path, main: str, environment: str) -> Launch:
-        argv = [sys.executable, "-c", DAEMON, str(pid_file), main, environment]
+    def daemon(self, pid_file: Path, parent: str, environment: str) -> Launch:
+        """A task whose daemon left session and parent, and perhaps its environment.
+
+        parent       stays, or leaves once the daemon is there
+        environment  keep or wipe
+        """
+        program = self.folder / "daemon.py"
+        program.write_text(DAEMON)
+        argv = [sys.executable, str(program), str(pid_file), parent, environment]
         return Launch(argv, str(self.folder))
 
 
@@ -107,6 +121,14 @@ async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
     if not agent.client.is_connected:
         await agent.client.connect()
     await agent.client.stop()
+
+
+async def look(folder: Path) -> Snapshot:
+    """Return what the spawner holds, as another connection sees it."""
+    client = Agent(folder).client
+    snapshot = await client.connect()
+    client.close()
+    return snapshot
 
 
 async def until_gone(pid: int) -> None:
@@ -218,7 +240,7 @@ async def test_a_directory_or_file_that_cannot_be_made_fails_the_run(agent: Agen
 @pytest.mark.parametrize("environment", ["keep", "wipe"])
 async def test_a_daemon_dies_with_its_run_at_the_limit(agent: Agent, environment: str) -> None:
     pid_file = agent.folder / "pid"
-    agent.client.enqueue("a", 1, agent.daemon(pid_file, "stay", environment))
+    agent.client.enqueue("a", 1, agent.daemon(pid_file, "stays", environment))
     pid = await pid_in(pid_file)
     agent.client.limit("a", 0.0)
     end = await agent.end_of("a")
@@ -231,9 +253,9 @@ async def test_a_daemon_dies_with_its_run_at_the_limit(agent: Agent, environment
 async def test_a_daemon_dies_with_its_killed_run_and_no_other(
     agent: Agent, environment: str
 ) -> None:
-    agent.client.enqueue("a", 1, agent.daemon(agent.folder / "pid", "stay", environment))
+    agent.client.enqueue("a", 1, agent.daemon(agent.folder / "pid", "stays", environment))
     pid = await pid_in(agent.folder / "pid")
-    agent.client.enqueue("b", 1, agent.daemon(agent.folder / "other", "stay", environment))
+    agent.client.enqueue("b", 1, agent.daemon(agent.folder / "other", "stays", environment))
     other = await pid_in(agent.folder / "other")
     agent.client.kill("a")
     end = await agent.end_of("a")
@@ -250,7 +272,7 @@ async def test_a_daemon_dies_with_its_killed_run_and_no_other(
 
 async def test_a_daemon_does_not_outlive_the_normal_end_of_its_run(agent: Agent) -> None:
     pid_file = agent.folder / "pid"
-    agent.client.enqueue("a", 1, agent.daemon(pid_file, "leave", "keep"))
+    agent.client.enqueue("a", 1, agent.daemon(pid_file, "leaves", "keep"))
     end = await agent.end_of("a")
     assert isinstance(end, Exited)
     assert end.exit_code == 0
@@ -298,7 +320,7 @@ async def test_held_slots_wait_for_their_release(agent: Agent) -> None:
     agent.client.enqueue("b", 1, agent.shell("true"))
     await agent.end_of("a")
     agent.client.ack(["a"])
-    snapshot = await Agent(agent.folder).client.connect()
+    snapshot = await look(agent.folder)
     assert snapshot.runs["a"].held == 1
     assert snapshot.runs["b"].state is RunState.QUEUED
     agent.client.release("a")
@@ -308,12 +330,12 @@ async def test_held_slots_wait_for_their_release(agent: Agent) -> None:
 async def test_an_end_is_kept_until_it_is_acknowledged(agent: Agent) -> None:
     agent.client.enqueue("a", 1, agent.shell("exit 5"))
     end = await agent.end_of("a")
-    snapshot = await Agent(agent.folder).client.connect()
+    snapshot = await look(agent.folder)
     assert snapshot.runs["a"].end == end
     agent.client.ack(["a"])
     agent.client.enqueue("b", 1, agent.shell("true"))  # so that the acknowledgement has arrived
     await agent.end_of("b")
-    assert "a" not in (await Agent(agent.folder).client.connect()).runs
+    assert "a" not in (await look(agent.folder)).runs
 
 
 async def test_an_agent_that_was_gone_finds_everything_in_the_list(agent: Agent) -> None:
@@ -390,14 +412,13 @@ async def test_garbage_ends_its_connection_and_nothing_else(agent: Agent, garbag
 
 
 async def test_a_killed_spawner_leaves_nothing_once_the_next_one_is_there(agent: Agent) -> None:
-    agent.client.enqueue("a", 1, agent.daemon(agent.folder / "pid", "stay", "keep"))
+    agent.client.enqueue("a", 1, agent.daemon(agent.folder / "pid", "stays", "keep"))
     daemon = await pid_in(agent.folder / "pid")
     task = (await agent.start_of("a")).pid
-    observer = Agent(agent.folder)
-    first = await observer.client.connect()
+    first = await look(agent.folder)
     os.kill(first.pid, signal.SIGKILL)
     await until_gone(first.pid)
-    second = await Agent(agent.folder).client.connect()
+    second = await look(agent.folder)
     assert second.pid != first.pid
     assert second.runs == {}
     await until_gone(task)
@@ -420,7 +441,7 @@ async def test_stop_kills_everything_and_takes_the_socket_away(tmp_path: Path) -
     agent = Agent(tmp_path)
     pid = (await agent.client.connect()).pid
     agent.client.set_capacity(1)
-    agent.client.enqueue("a", 1, agent.daemon(tmp_path / "pid", "stay", "wipe"))
+    agent.client.enqueue("a", 1, agent.daemon(tmp_path / "pid", "stays", "wipe"))
     daemon = await pid_in(tmp_path / "pid")
     await agent.client.stop()
     await until_gone(pid)
