@@ -15,6 +15,8 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final
 
+from shoal_agent.processtree import NODE_MARK, RUN_MARK
+
 _fork_exec: Any
 try:
     from _posixsubprocess import fork_exec as _fork_exec
@@ -24,8 +26,12 @@ except ImportError:  # another interpreter than CPython
 UMASK: Final = 0o022
 OUTPUT_MODE: Final = 0o644
 _OUTPUT_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-_DEFAULT_PATH: Final = b"PATH=/usr/local/bin:/usr/bin:/bin"
+DEFAULT_PATH: Final = b"PATH=/usr/local/bin:/usr/bin:/bin"
 
+OWNERS_MAX: Final = (1 << 32) - 1
+"""User and group numbers are below: the last one means "none" to the kernel."""
+
+Directory = tuple[str, int, int, int]
 Environment = dict[str, bytes]
 """Names, each with the whole NAME=value that exec wants: encoded once, used for every task."""
 
@@ -66,25 +72,24 @@ class Launch:
         if not isinstance(value, dict):
             raise ValueError("a launch is an object")
         get: Callable[..., Any] = value.get
-        self.argv: list[str] = _texts(get("argv"))
+        self.argv = _texts(get("argv"))
         if not self.argv or not self.argv[0]:
             raise ValueError("a launch names its program")
-        self.base = _text(get("base", ""))
+        self.base, self.cwd = get("base", ""), get("cwd")
+        self.stdout, self.stderr = get("stdout"), get("stderr")
+        if type(self.base) is not str or type(self.cwd) is not str:
+            raise ValueError("base and cwd are texts")
+        if not isinstance(self.stdout, str | None) or not isinstance(self.stderr, str | None):
+            raise ValueError("stdout and stderr are texts or nothing")
         self.env = environment(get("env"))
-        self.cwd = _text(get("cwd"))
-        self.stdout = _text_or_none(get("stdout"))
-        self.stderr = _text_or_none(get("stderr"))
-        self.directories = [_directory(row) for row in _list(get("directories"))]
-        self.uid = _whole_or_none(get("uid"))
-        self.gid = _whole_or_none(get("gid"))
-        self.groups = [_whole(group) for group in _list(get("groups"))]
-        if self.uid is None and (self.gid is not None or self.groups):
-            raise ValueError("groups go with a user")
-        if self.uid is not None and self.gid is None:
-            raise ValueError("a user goes with a group")
+        self.directories = _directories(get("directories"))
+        self.uid, self.gid = _owner_or_none(get("uid")), _owner_or_none(get("gid"))
+        self.groups = _groups(get("groups"))
+        if (self.uid is None) != (self.gid is None) or (self.groups and self.uid is None):
+            raise ValueError("a user goes with a group, groups with both")
         self.limit_s = seconds_or_none(get("limit_s"))
         self.used_s = seconds_or_none(get("used_s")) or 0.0
-        self.hold = get("hold", False) is True
+        self.hold = get("hold") is True
 
 
 class Prepared:
@@ -111,7 +116,7 @@ class Launcher:
         missing = Launch({"argv": ["/nonexistent/shoal"], "cwd": "/"})
         for self._tail in ((None, True), (None,)) if _fork_exec is not None else ():
             try:
-                os.waitpid(self._by_fork_exec(self.prepare(missing, {})), 0)
+                os.waitpid(self._by_fork_exec(self.prepare(missing, [])), 0)
             except LaunchFailed as failed:
                 if (failed.errno, failed.stage) == (errno.ENOENT, "program"):
                     self._spawn = self._by_fork_exec
@@ -122,29 +127,37 @@ class Launcher:
 
         self._spawn = self._by_popen
 
-    def prepare(self, launch: Launch, env: Environment) -> Prepared:
+    def prepare(self, launch: Launch, env: list[bytes], path: bytes = DEFAULT_PATH) -> Prepared:
         """Make the directories and the output files, and get the rest ready.
 
-        env     complete; see `environment`
+        env     complete, as exec wants it; path its PATH=...
         raises  LaunchFailed("directories"), ("output") or ("program"); nothing stays open then
         A directory that exists already is left as it is; any other thing of that name is an error.
         """
-        for path, mode, uid, gid in launch.directories:
-            _make_directory(path, mode, uid, gid)
+        for directory in launch.directories:
+            _make(directory)
         uid, gid = (-1, -1) if launch.uid is None else (launch.uid, launch.gid or 0)
         prepared = Prepared(launch, self._null, self._null)
         try:
             if launch.stdout is not None:
-                prepared.out = prepared.err = _output(launch.stdout, uid, gid)
-            if launch.stderr != launch.stdout:
-                prepared.err = self._null
-            if launch.stderr not in (None, launch.stdout):
-                prepared.err = _output(launch.stderr, uid, gid)
-            prepared.exec_args = self._exec_args(prepared, env)
+                prepared.out = _output(launch.stdout, uid, gid)
+            if launch.stderr is not None:
+                same = launch.stderr == launch.stdout
+                prepared.err = prepared.out if same else _output(launch.stderr, uid, gid)
+            argv = [arg.encode("utf-8", "surrogateescape") for arg in launch.argv]
+            prepared.exec_args = (
+                argv,
+                _programs(argv[0], path),
+                False,  # nothing to close: every descriptor of this process closes on exec
+                (),
+                launch.cwd.encode("utf-8", "surrogateescape"),
+                env,
+                *(self._null, -1, -1, prepared.out, -1, prepared.err),
+            )
         except LaunchFailed:
             self.discard(prepared)
             raise
-        except (ValueError, OverflowError) as error:  # NUL or a lone surrogate in a text
+        except ValueError as error:  # a lone surrogate
             self.discard(prepared)
             raise LaunchFailed(errno.EINVAL, "program") from error
         return prepared
@@ -166,18 +179,6 @@ class Launcher:
             return self._spawn(prepared)
         except (ValueError, OverflowError) as error:  # NUL in a text
             raise LaunchFailed(errno.EINVAL, "program") from error
-
-    def _exec_args(self, prepared: Prepared, env: Environment) -> tuple[Any, ...]:
-        launch = prepared.launch
-        return (
-            [os.fsencode(arg) for arg in launch.argv],
-            _programs(launch.argv[0], env),
-            False,  # nothing to close: every descriptor of this process closes on exec
-            (),
-            os.fsencode(launch.cwd),
-            list(env.values()),
-            *(self._null, -1, -1, prepared.out, -1, prepared.err),
-        )
 
     def _by_fork_exec(self, prepared: Prepared) -> int:
         if prepared.launch.uid is None:
@@ -232,10 +233,12 @@ def _started(pid: int, report_fd: int) -> int:
     """Return the pid, or raise what the child reported: `OSError:<errno in hex>:`, with noexec
     behind it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
     """
+    report = b""
     try:
-        report = os.read(report_fd, 4096)
+        while part := os.read(report_fd, 4096):  # the child writes it in pieces
+            report += part
     except BlockingIOError:
-        return pid
+        pass
     if not report:
         return pid
     os.waitpid(pid, 0)
@@ -245,12 +248,15 @@ def _started(pid: int, report_fd: int) -> int:
 
 
 def environment(value: object) -> Environment:
-    """Take in decoded JSON, names to values; ValueError when no environment can be made of it."""
+    """Take in decoded JSON, names to values; ValueError when no environment can be made of it.
+
+    The marks of run and node are the spawner's to set, and left out.
+    """
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise ValueError("an environment is names and texts")
-    return {name: entry(name, text) for name, text in value.items()}
+    return {n: entry(n, text) for n, text in value.items() if n not in (RUN_MARK, NODE_MARK)}
 
 
 def entry(name: str, value: object) -> bytes:
@@ -272,15 +278,14 @@ def seconds_or_none(value: object) -> float | None:
 # --- small parts ----------------------------------------------------------------------------------
 
 
-def _programs(program: str, env: Environment) -> list[bytes]:
-    name = os.fsencode(program)
+def _programs(name: bytes, path: bytes) -> list[bytes]:
     if b"/" in name:
         return [name]
-    path = env.get("PATH", _DEFAULT_PATH).partition(b"=")[2]
-    return [b"/".join((folder or b".", name)) for folder in path.split(b":")]
+    return [b"/".join((folder or b".", name)) for folder in path.partition(b"=")[2].split(b":")]
 
 
-def _make_directory(path: str, mode: int, uid: int, gid: int) -> None:
+def _make(directory: Directory) -> None:
+    path, mode, uid, gid = directory
     try:
         os.mkdir(path, mode)
         if mode > 0o1777:
@@ -320,42 +325,39 @@ def _number(error: BaseException) -> int:
     return getattr(error, "errno", None) or errno.EINVAL
 
 
-def _text(value: object) -> str:
-    if type(value) is not str:
-        raise ValueError("a text is missing")
-    return value
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _list(value: object) -> list[Any]:
-    if value is None:
-        return []
-    if type(value) is not list:
-        raise ValueError("a list is missing")
-    return value
+# Types are compared, not asked with isinstance: true is not a number here.
 
 
 def _texts(value: object) -> list[str]:
-    return [_text(item) for item in _list(value)]
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 32:
-        raise ValueError("a whole number is missing")
+    if type(value) is not list:
+        raise ValueError("a list of texts is missing")
+    for text in value:
+        if type(text) is not str:
+            raise ValueError("a text is missing")
     return value
 
 
-def _whole_or_none(value: object) -> int | None:
-    return None if value is None else _whole(value)
+def _owner_or_none(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value < OWNERS_MAX):
+        raise ValueError("a user or group is a number")
+    return value
 
 
-def _directory(row: object) -> tuple[str, int, int, int]:
-    path, mode, uid, gid = _list(row)
-    if type(mode) is not int or not 0 <= mode <= 0o7777:
-        raise ValueError("a mode is 12 bits")
-    if not all(type(owner) is int and -1 <= owner < 1 << 32 for owner in (uid, gid)):
-        raise ValueError("an owner is a number, or -1")
-    return _text(path), mode, uid, gid
+def _groups(value: Any) -> list[int]:
+    for group in value or ():
+        if type(group) is not int or not 0 <= group < OWNERS_MAX:
+            raise ValueError("a group is a number")
+    return value or []
+
+
+def _directories(rows: Any) -> list[Directory]:
+    made: list[Directory] = []
+    for path, mode, uid, gid in rows or ():
+        if type(path) is not str or type(mode) is not int or not 0 <= mode <= 0o7777:
+            raise ValueError("a directory has a path and a mode of 12 bits")
+        if type(uid) is not int or type(gid) is not int:
+            raise ValueError("an owner is a number, or -1")
+        if not (-1 <= uid < OWNERS_MAX and -1 <= gid < OWNERS_MAX):
+            raise ValueError("an owner is a number, or -1")
+        made.append((path, mode, uid, gid))
+    return made

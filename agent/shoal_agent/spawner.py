@@ -31,6 +31,7 @@ from shoal_agent.spawnersocket import BadPeer, Connection, Door
 from shoal_agent.sweeping import Process, Sweeper
 
 PROTOCOL: Final = 1
+RUN_MARK: Final = f"{processtree.RUN_MARK}=".encode()
 RUNS_MAX: Final = 50_000
 """Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
 KEY_CHARS_MAX: Final = 200
@@ -55,7 +56,7 @@ class Spawner:
         """wake_fd  becomes readable when a signal arrived"""
         self._door = door
         self._node = node
-        self._mark = {processtree.NODE_MARK: launching.entry(processtree.NODE_MARK, node)}
+        self._node_mark = launching.entry(processtree.NODE_MARK, node)
         self._wake_fd = wake_fd
         self._keeper: SlotKeeper[Launch, Event] = SlotKeeper()
         self._launcher = Launcher()
@@ -82,20 +83,25 @@ class Spawner:
                     os.read(fd, 4096)
                 elif fd == self._door.fileno():
                     self._welcome()
-                else:
-                    self._converse(self._connections[fd], happened)
-            for process in self._sweeper.work():
-                self._finish(process)
+                elif (connection := self._connections.get(fd)) is not None:
+                    self._converse(connection, happened)
+            if time.monotonic() >= self._sweeper.due_s:
+                for process in self._sweeper.work():
+                    self._finish(process)
             for _ in range(ROUNDS_MAX):  # while one starts, another may end: no need to sleep
                 for process in self._sweeper.reap():
                     self._finish(process)
                 if not self._start_due():
                     break
                 self._prepare_next()
-            self._enforce_limits()
-            self._flush()
+            now_s = time.monotonic()
+            if now_s >= self._next_limit_s:
+                self._enforce_limits(now_s)
+            if now_s >= self._flush_at_s:
+                self._flush()
             self._prepare_next()
-            self._notice_abandonment()
+            if not self._connections and now_s >= self._abandoned_check_s:
+                self._notice_abandonment(now_s)
         self._sweeper.kill_all()
 
     # --- time -------------------------------------------------------------------------------------
@@ -106,10 +112,7 @@ class Spawner:
             due_s = min(due_s, self._abandoned_check_s)
         return -1 if due_s == math.inf else max(0.0, due_s - time.monotonic())
 
-    def _enforce_limits(self) -> None:
-        if time.monotonic() < self._next_limit_s:
-            return
-        now_s = time.monotonic()
+    def _enforce_limits(self, now_s: float) -> None:
         for process in self._sweeper.running():
             if process.limit_at_s <= now_s and not process.is_doomed:
                 process.timed_out = True
@@ -118,10 +121,8 @@ class Spawner:
             (p.limit_at_s for p in self._sweeper.running() if not p.is_doomed), default=math.inf
         )
 
-    def _notice_abandonment(self) -> None:
+    def _notice_abandonment(self, now_s: float) -> None:
         """Stop when the socket's name is gone: the node was deleted, nobody can come any more."""
-        if self._connections or (now_s := time.monotonic()) < self._abandoned_check_s:
-            return
         self._abandoned_check_s = now_s + ABANDONED_CHECK_S
         self.is_stopping |= not self._door.is_reachable()
 
@@ -156,9 +157,9 @@ class Spawner:
         base = self._bases.get(launch.base)
         if base is None:
             raise LaunchFailed(errno.EINVAL, "environment")
-        mark = launching.entry(processtree.RUN_MARK, run.key)
-        env = {**base, **launch.env, **self._mark, processtree.RUN_MARK: mark}
-        return self._launcher.prepare(launch, env)
+        merged = {**base, **launch.env} if launch.env else base
+        env = [*merged.values(), self._node_mark, RUN_MARK + run.key.encode()]
+        return self._launcher.prepare(launch, env, merged.get("PATH", launching.DEFAULT_PATH))
 
     def _start(self, run: NodeRun, launch: Launch) -> None:
         prepared = None
@@ -176,8 +177,10 @@ class Spawner:
             return
         self._keeper.started(run)
         self._sweeper.add(process)
-        self._limit(process, launch.limit_s, launch.used_s)
-        self._tell(["started", run.key, process.pid, process.started_at], FLUSH_INTERVAL_S)
+        if launch.limit_s is not None:
+            self._limit(process, launch.limit_s, launch.used_s)
+        started = ["started", run.key, process.pid, process.started_at]
+        self._tell(started, process.start_s + FLUSH_INTERVAL_S)
 
     def _limit(self, process: Process, limit_s: float | None, used_s: float) -> None:
         process.used_s = used_s
@@ -220,12 +223,10 @@ class Spawner:
                 for commands in connection.receive():
                     for command in commands:
                         self._obey(connection, command)
-        except OSError:
-            self._part(connection)
-            return
-        except (BadPeer, ValueError, TypeError, KeyError, RecursionError) as error:
-            # Whatever a peer sends ends its connection at most.
-            print(f"spawner: connection closed: {error}", file=sys.stderr, flush=True)
+        except Exception as error:
+            # Whatever a peer sends ends its connection at most: tasks depend on this process.
+            if not isinstance(error, OSError):
+                print(f"spawner: connection closed: {error!r}", file=sys.stderr, flush=True)
             self._part(connection)
             return
         self._pump(connection)
@@ -300,7 +301,7 @@ class Spawner:
 
     def _list(self, connection: Connection) -> None:
         """Answer with everything held; what was told before belongs to the time before."""
-        self._flush(at_once=True)
+        self._flush()
         rows: list[Event] = []
         for run in self._keeper.runs.values():
             rows.append([run.key, run.state, run.slots, run.held, self._detail(run)])
@@ -318,24 +319,23 @@ class Spawner:
 
     # --- what goes out ----------------------------------------------------------------------------
 
-    def _tell(self, event: Event, wait_s: float) -> None:
-        """Send an event in so many seconds at most, together with its neighbours."""
+    def _tell(self, event: Event, at_s: float) -> None:
+        """Send an event at this time by the monotonic clock, together with its neighbours."""
         self._events.append(event)
-        self._flush_at_s = min(self._flush_at_s, time.monotonic() + wait_s)
+        if at_s < self._flush_at_s:
+            self._flush_at_s = at_s
 
     def _tell_end(self, event: Event) -> None:
         """Send at once after a silence; under load, when the next write is due."""
-        self._events.append(event)
-        self._flush_at_s = min(self._flush_at_s, self._flushed_s + FLUSH_INTERVAL_S)
+        self._tell(event, self._flushed_s + FLUSH_INTERVAL_S)
 
-    def _flush(self, at_once: bool = False) -> None:
-        if not self._events or not (at_once or time.monotonic() >= self._flush_at_s):
-            return
+    def _flush(self) -> None:
         events, self._events = self._events, []
         self._flush_at_s = math.inf
         self._flushed_s = time.monotonic()
         for connection in list(self._connections.values()):
-            connection.queue(events)
+            if events:
+                connection.queue(events)
             self._pump(connection)
 
     def _pump(self, connection: Connection) -> None:

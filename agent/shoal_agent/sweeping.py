@@ -32,23 +32,19 @@ class Process:
     usage  None until it has ended; its own and its waited-for children's
     """
 
-    __slots__ = (
-        "boot_s", "end_s", "ended_at", "exit_code", "is_doomed", "key", "killed", "limit_at_s",
-        "pid", "start_s", "started_at", "timed_out", "usage", "used_s",
-    )  # fmt: skip
+    pid = 0
+    exit_code = 0
+    end_s = ended_at = 0.0
+    usage: os.struct_rusage | None = None  # pyright: ignore[reportAttributeAccessIssue]
+    used_s = 0.0
+    limit_at_s = math.inf
+    timed_out = killed = is_doomed = False
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.pid = 0
         self.boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.start_s = time.monotonic()
         self.started_at = time.time()
-        self.end_s = self.ended_at = 0.0
-        self.exit_code = 0
-        self.usage: os.struct_rusage | None = None  # pyright: ignore[reportAttributeAccessIssue]
-        self.used_s = 0.0
-        self.limit_at_s = math.inf
-        self.timed_out = self.killed = self.is_doomed = False
 
 
 class Sweeper:
@@ -69,7 +65,8 @@ class Sweeper:
     @property
     def due_s(self) -> float:
         """When `work` wants to be called, by the monotonic clock; inf: not before a child ends."""
-        return min(self._sweep_due_s, self._look_due_s)
+        sweep_s, look_s = self._sweep_due_s, self._look_due_s
+        return sweep_s if sweep_s < look_s else look_s
 
     def add(self, process: Process) -> None:
         """Take in a process that was just started."""
@@ -110,7 +107,9 @@ class Sweeper:
             process.exit_code = os.waitstatus_to_exitcode(status)
             process.usage = usage
             ended.append(process)
-        if not ended:
+        if not ended or self._is_all_known():
+            for process in ended:
+                del self._runs[process.key]
             return ended
         for process in self._with_remains(ended):
             self.doom(process)
@@ -122,10 +121,8 @@ class Sweeper:
         return clean
 
     def work(self) -> list[Process]:
-        """Do a round of killing where one is due; return the runs of which nothing is left."""
+        """Do the round of killing that is due; return the runs of which nothing is left."""
         now_s = time.monotonic()
-        if now_s < self.due_s:
-            return []
         processes = processtree.scan()
         self._adopt(processes)
         self._look_due_s = math.inf
@@ -171,6 +168,12 @@ class Sweeper:
             processtree.kill(pids)
             time.sleep(ROUND_S_MIN)  # nobody is served at a start and at an end
             self.reap()
+
+    def _is_all_known(self) -> bool:
+        """Whether nothing is left of what has ended, for all that one cheap look can tell."""
+        if self._orphans or self._doomed or self._count_children is None or not self._first:
+            return False
+        return self._count_children() == len(self._first)
 
     def _with_remains(self, ended: list[Process]) -> list[Process]:
         """Return those of the just ended runs of which a process may be left."""
