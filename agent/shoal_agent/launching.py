@@ -116,7 +116,7 @@ class Launcher:
         missing = Launch({"argv": ["/nonexistent/shoal"], "cwd": "/"})
         for self._tail in ((None, True), (None,)) if _fork_exec is not None else ():
             try:
-                os.waitpid(self._by_fork_exec(self.prepare(missing, [])), 0)
+                os.waitpid(self._by_fork_exec(self.prepare(missing, []))[0], 0)
             except LaunchFailed as failed:
                 if (failed.errno, failed.stage) == (errno.ENOENT, "program"):
                     self._spawn = self._by_fork_exec
@@ -169,10 +169,12 @@ class Launcher:
         if prepared.err not in (self._null, prepared.out):
             os.close(prepared.err)
 
-    def spawn(self, prepared: Prepared) -> int:
-        """Start the process in a session of its own and return its pid; `discard` comes after.
+    def spawn(self, prepared: Prepared) -> tuple[int, int]:
+        """Start the process in a session of its own; return its pid and a report; `discard` after.
 
         raises  LaunchFailed("cwd"), ("program") or ("process")
+        A report of -1 says that it was started. Any other is a descriptor that will tell: its end
+        comes when the program was executed; what can be read before is for `failure`.
         The umask is 022, stdin /dev/null, nothing else open; signals have their default actions.
         """
         try:
@@ -180,20 +182,24 @@ class Launcher:
         except (ValueError, OverflowError) as error:  # NUL in a text
             raise LaunchFailed(errno.EINVAL, "program") from error
 
-    def _by_fork_exec(self, prepared: Prepared) -> int:
-        if prepared.launch.uid is None:
-            # After vfork the child has executed or failed by the time the call returns.
-            return _started(self._call(prepared, self._child_fd), self._report_fd)
-        # A forked child is a copy: its error comes later, over a pipe whose end says "started".
-        report_fd, child_fd = os.pipe2(os.O_CLOEXEC)
-        try:
+    def _by_fork_exec(self, prepared: Prepared) -> tuple[int, int]:
+        if prepared.launch.uid is not None:
+            # The child is a copy that takes its time: waiting for it would keep the others waiting.
+            report_fd, child_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             try:
-                pid = self._call(prepared, child_fd)
+                return self._call(prepared, child_fd), report_fd
+            except BaseException:
+                os.close(report_fd)
+                raise
             finally:
                 os.close(child_fd)
-            return _started(pid, report_fd)
-        finally:
-            os.close(report_fd)
+        pid = self._call(prepared, self._child_fd)
+        try:
+            report = os.read(self._report_fd, 4096)
+        except BlockingIOError:  # after vfork it has executed, or failed and said so, by now
+            return pid, -1
+        os.waitpid(pid, 0)
+        raise failure(report)
 
     def _call(self, prepared: Prepared, child_fd: int) -> int:
         launch = prepared.launch
@@ -208,7 +214,7 @@ class Launcher:
         except OSError as error:
             raise LaunchFailed(_number(error), "process") from error
 
-    def _by_popen(self, prepared: Prepared) -> int:
+    def _by_popen(self, prepared: Prepared) -> tuple[int, int]:
         import subprocess
 
         launch = prepared.launch
@@ -226,25 +232,16 @@ class Launcher:
             stage = "cwd" if error.filename == cwd else "program"
             raise LaunchFailed(_number(error), stage) from error
         process.returncode = 0  # it is reaped elsewhere; Popen need not care for it
-        return process.pid
+        return process.pid, -1
 
 
-def _started(pid: int, report_fd: int) -> int:
-    """Return the pid, or raise what the child reported: `OSError:<errno in hex>:`, with noexec
-    behind it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
+def failure(report: bytes) -> LaunchFailed:
+    """Read what a child says that could not execute: `OSError:<errno in hex>:`, with noexec behind
+    it when something before exec went wrong (CPython, Modules/_posixsubprocess.c).
     """
-    report = b""
-    try:
-        while part := os.read(report_fd, 4096):  # the child writes it in pieces
-            report += part
-    except BlockingIOError:
-        pass
-    if not report:
-        return pid
-    os.waitpid(pid, 0)
-    _, number, where = report.split(b":", 2)
+    _, number, where = (report + b"::").split(b":", 2)
     stage = "cwd" if where.startswith(b"noexec") else "program"
-    raise LaunchFailed(int(number, 16) or errno.EIO, stage)
+    return LaunchFailed(int(number or b"0", 16) or errno.EIO, stage)
 
 
 def environment(value: object) -> Environment:

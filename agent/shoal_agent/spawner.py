@@ -1,16 +1,15 @@
 """The parent of a node's task processes: one small process that outlives the agent.
 
-It keeps the node's slots (`core/slots.py`), starts what is due (`launching.py`), ends whole process
-trees (`processtree.py`, `sweeping.py`) and keeps every run's terminal event until it was
+It keeps the node's slots (`core/slots.py`), starts what is due (`starting.py`, `launching.py`), ends
+whole process trees (`sweeping.py`, `processtree.py`) and keeps every run's terminal event until it was
 acknowledged. The agent speaks to it over a Unix socket, one JSON array of commands or events a line
-(`docs/decisions/spawner.md` lists them). One thread, one epoll, standard library only, started with
+(`docs/decisions/0006-one-spawner-per-node.md` lists them). One thread, one epoll, standard library only, started with
 `python -I -S` on this very file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import gc
 import math
@@ -19,19 +18,19 @@ import select
 import signal
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 
 if not __package__:  # run by its path, without site-packages; behind the standard library
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from shoal_agent import launching, processtree
-from shoal_agent.core.slots import Run, RunState, SlotKeeper
-from shoal_agent.launching import Launch, Launcher, LaunchFailed, Prepared
+from shoal_agent.core.slots import RunState, SlotKeeper
+from shoal_agent.launching import Launch, LaunchFailed
 from shoal_agent.spawnersocket import BadPeer, Connection, Door
+from shoal_agent.starting import Event, NodeRun, Starter
 from shoal_agent.sweeping import Process, Sweeper
 
 PROTOCOL: Final = 1
-RUN_MARK: Final = f"{processtree.RUN_MARK}=".encode()
 RUNS_MAX: Final = 50_000
 """Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
 KEY_CHARS_MAX: Final = 200
@@ -45,9 +44,6 @@ ROUNDS_MAX: Final = 8
 ABANDONED_CHECK_S: Final = 10.0
 EXIT_ALREADY_RUNNING: Final = 3
 
-Event = list[Any]
-NodeRun = Run[Launch, Event]
-
 
 class Spawner:
     """One node's spawner: commands and ended processes in, processes and events out."""
@@ -56,16 +52,13 @@ class Spawner:
         """wake_fd  becomes readable when a signal arrived"""
         self._door = door
         self._node = node
-        self._node_mark = launching.entry(processtree.NODE_MARK, node)
         self._wake_fd = wake_fd
         self._keeper: SlotKeeper[Launch, Event] = SlotKeeper()
-        self._launcher = Launcher()
+        self._starter = Starter(node)
         self._sweeper = Sweeper(node)
-        self._bases: dict[str, launching.Environment] = {"": {}}
-        self._prepared_run: NodeRun | None = None
-        self._prepared: Prepared | None = None
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
+        self._reports: dict[int, Process] = {}
         self._events: list[Event] = []
         self._flushed_s = 0.0
         self._flush_at_s = math.inf
@@ -85,6 +78,8 @@ class Spawner:
                     self._welcome()
                 elif (connection := self._connections.get(fd)) is not None:
                     self._converse(connection, happened)
+                elif (process := self._reports.get(fd)) is not None:
+                    self._hear(process)
             if time.monotonic() >= self._sweeper.due_s:
                 for process in self._sweeper.work():
                     self._finish(process)
@@ -93,13 +88,13 @@ class Spawner:
                     self._finish(process)
                 if not self._start_due():
                     break
-                self._prepare_next()
+                self._starter.prepare_ahead(self._keeper.head())
             now_s = time.monotonic()
             if now_s >= self._next_limit_s:
                 self._enforce_limits(now_s)
             if now_s >= self._flush_at_s:
                 self._flush()
-            self._prepare_next()
+            self._starter.prepare_ahead(self._keeper.head())
             if not self._connections and now_s >= self._abandoned_check_s:
                 self._notice_abandonment(now_s)
         self._sweeper.kill_all()
@@ -139,39 +134,9 @@ class Spawner:
                 is_started = True
         return is_started
 
-    def _prepare_next(self) -> None:
-        """Make ahead what the next run needs, while all slots are busy with others.
-
-        With short tasks this is most of what keeps a slot waiting between two of them.
-        """
-        run = self._keeper.head()
-        if run is self._prepared_run or run is None or run.launch is None:
-            return
-        if self._prepared is not None:  # for one that was dropped since
-            self._launcher.discard(self._prepared)
-        self._prepared_run, self._prepared = run, None
-        with contextlib.suppress(LaunchFailed):  # it fails again, and is told, in its turn
-            self._prepared = self._prepare(run, run.launch)
-
-    def _prepare(self, run: NodeRun, launch: Launch) -> Prepared:
-        base = self._bases.get(launch.base)
-        if base is None:
-            raise LaunchFailed(errno.EINVAL, "environment")
-        merged = {**base, **launch.env} if launch.env else base
-        env = [*merged.values(), self._node_mark, RUN_MARK + run.key.encode()]
-        return self._launcher.prepare(launch, env, merged.get("PATH", launching.DEFAULT_PATH))
-
     def _start(self, run: NodeRun, launch: Launch) -> None:
-        prepared = None
-        if run is self._prepared_run:
-            prepared, self._prepared_run, self._prepared = self._prepared, None, None
         try:
-            prepared = prepared or self._prepare(run, launch)
-            try:
-                process = Process(run.key)
-                process.pid = self._launcher.spawn(prepared)
-            finally:
-                self._launcher.discard(prepared)
+            process = self._starter.start(run, launch)
         except LaunchFailed as failed:
             self._end(run, ["failed", run.key, failed.errno, failed.stage], launch.hold)
             return
@@ -179,8 +144,34 @@ class Spawner:
         self._sweeper.add(process)
         if launch.limit_s is not None:
             self._limit(process, launch.limit_s, launch.used_s)
-        started = ["started", run.key, process.pid, process.started_at]
+        if process.report_fd == -1:
+            self._tell_started(process)
+        else:
+            self._reports[process.report_fd] = process
+            self._poll.register(process.report_fd, select.EPOLLIN)
+
+    def _tell_started(self, process: Process) -> None:
+        started = ["started", process.key, process.pid, process.started_at]
         self._tell(started, process.start_s + FLUSH_INTERVAL_S)
+
+    def _hear(self, process: Process) -> None:
+        """Take in what a forked child says of its exec; it ends with the exec, or with the child.
+
+        The child that failed ends by itself, and its run when it is reaped.
+        """
+        try:
+            while part := os.read(process.report_fd, 4096):
+                process.report += part
+        except BlockingIOError:
+            return
+        self._poll.unregister(process.report_fd)
+        del self._reports[process.report_fd]
+        os.close(process.report_fd)
+        process.report_fd = -1
+        if process.report:
+            process.failure = launching.failure(process.report)
+        else:
+            self._tell_started(process)
 
     def _limit(self, process: Process, limit_s: float | None, used_s: float) -> None:
         process.used_s = used_s
@@ -192,6 +183,12 @@ class Spawner:
         usage = process.usage
         assert usage is not None
         assert run.launch is not None
+        if process.report_fd != -1:
+            self._hear(process)
+        if process.failure is not None:
+            failed = process.failure
+            self._end(run, ["failed", run.key, failed.errno, failed.stage], run.launch.hold)
+            return
         self._end(
             run,
             [
@@ -249,7 +246,7 @@ class Spawner:
             case ["kill", key]:
                 self._kill(_key(key))
             case ["env", str(name), variables]:
-                self._bases[name] = launching.environment(variables)
+                self._starter.bases[name] = launching.environment(variables)
             case ["capacity", int(slots)] if 0 <= slots < 1 << 20:
                 self._keeper.capacity = slots
             case ["list"]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from shoal_agent import processtree
+from shoal_agent.launching import LaunchFailed
 from shoal_agent.processtree import Family
 
 ROUND_S_MIN: Final = 0.001
@@ -29,10 +30,15 @@ START_SLACK_S: Final = 0.05
 class Process:
     """A run's first process, from just before its start until nothing of the run is left.
 
-    usage  None until it has ended; its own and its waited-for children's
+    usage      None until it has ended; its own and its waited-for children's
+    report_fd  not -1 while it is not known whether the program could be executed
+    failure    what came out, when it could not
     """
 
     pid = 0
+    report_fd = -1
+    report = b""
+    failure: LaunchFailed | None = None
     exit_code = 0
     end_s = ended_at = 0.0
     usage: os.struct_rusage | None = None  # pyright: ignore[reportAttributeAccessIssue]

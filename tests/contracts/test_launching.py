@@ -23,9 +23,11 @@ def start(launcher: Launcher, env: list[bytes], **launch: object) -> int:
     """Start it and return its exit code."""
     prepared = launcher.prepare(Launch(launch), env)
     try:
-        pid = launcher.spawn(prepared)
+        pid, report_fd = launcher.spawn(prepared)
     finally:
         launcher.discard(prepared)
+    if report_fd != -1:
+        os.close(report_fd)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
