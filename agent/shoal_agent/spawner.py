@@ -1,10 +1,9 @@
 """The parent of a node's task processes: one small process that outlives the agent.
 
-It keeps the node's slots (`core/slots.py`), starts what is due (`starting.py`, `launching.py`), ends
-whole process trees (`sweeping.py`, `processtree.py`) and keeps every run's terminal event until it was
-acknowledged. The agent speaks to it over a Unix socket, one JSON array of commands or events a line
-(`docs/decisions/0006-one-spawner-per-node.md` lists them). One thread, one epoll, standard library only, started with
-`python -I -S` on this very file.
+It keeps the node's slots (`core/slots.py`), starts what is due (`starting.py`), ends whole process
+trees (`sweeping.py`) and keeps every run's terminal event until it was acknowledged. The agent
+speaks to it over a Unix socket; `docs/decisions/0007-one-spawner-per-node.md` has the commands. One
+thread, one epoll, standard library only, started with `python -I -S` on this very file.
 """
 
 from __future__ import annotations
@@ -26,14 +25,13 @@ if not __package__:  # run by its path, without site-packages; behind the standa
 from shoal_agent import launching, processtree
 from shoal_agent.core.slots import RunState, SlotKeeper
 from shoal_agent.launching import Launch, LaunchFailed
-from shoal_agent.spawnersocket import BadPeer, Connection, Door
+from shoal_agent.spawnersocket import BadPeer, Connection, Door, key_from
 from shoal_agent.starting import Event, NodeRun, Starter
 from shoal_agent.sweeping import Process, Sweeper
 
 PROTOCOL: Final = 1
 RUNS_MAX: Final = 50_000
 """Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
-KEY_CHARS_MAX: Final = 200
 LIST_CHUNK: Final = 500
 FLUSH_INTERVAL_S: Final = 0.01
 """Under load, ends of runs go out so often and no more, since each write wakes the agent; after a
@@ -233,18 +231,18 @@ class Spawner:
             raise BadPeer("a command is a list")
         match command:
             case ["enqueue", key, slots, launch]:
-                self._enqueue(_key(key), slots, launch)
+                self._enqueue(key_from(key), slots, launch)
             case ["launch", key, launch]:
-                self._launch(_key(key), Launch(launch))
+                self._launch(key_from(key), Launch(launch))
             case ["ack", list(keys)]:
-                self._keeper.ack([_key(key) for key in keys])
+                self._keeper.ack([key_from(key) for key in keys])
             case ["release", key]:
-                self._drop(_key(key))
+                self._drop(key_from(key))
                 self._keeper.release(key)
             case ["limit", key, limit_s]:
-                self._change_limit(_key(key), launching.seconds_or_none(limit_s))
+                self._change_limit(key_from(key), launching.seconds_or_none(limit_s))
             case ["kill", key]:
-                self._kill(_key(key))
+                self._kill(key_from(key))
             case ["env", str(name), variables]:
                 self._starter.bases[name] = launching.environment(variables)
             case ["capacity", int(slots)] if 0 <= slots < 1 << 20:
@@ -348,14 +346,6 @@ class Spawner:
             self._poll.unregister(connection.fileno())
             connection.close()
             self._abandoned_check_s = time.monotonic() + ABANDONED_CHECK_S
-
-
-def _key(value: object) -> str:
-    if type(value) is not str or not 0 < len(value) <= KEY_CHARS_MAX:
-        raise BadPeer("a key is a short text")
-    if not (value.isascii() and value.isprintable()):
-        raise BadPeer("a key is printable ASCII")
-    return value
 
 
 def run(socket_path: str, node: str) -> int:

@@ -1,6 +1,6 @@
 """The spawner's end of its Unix socket: who may connect, lines in, lines out, with limits on both.
 
-Knows lines of JSON, not what they mean.
+Knows lines of JSON and keys, not what they mean.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from typing import Any, Final
 
 CONNECTIONS_MAX: Final = 8
+KEY_CHARS_MAX: Final = 200
 LINE_BYTES_MAX: Final = 8 << 20
 OUTBOX_BYTES_PAUSE: Final = 1 << 20
 """A peer that does not read so much of its answers is not listened to until it does."""
@@ -26,6 +27,15 @@ _decode: Final = json.loads
 
 class BadPeer(Exception):
     """The peer broke the rules of the conversation; its connection is to be closed."""
+
+
+def key_from(value: object) -> str:
+    """Return the key of a run as a peer sent it; BadPeer when it is none."""
+    if type(value) is not str or not 0 < len(value) <= KEY_CHARS_MAX:
+        raise BadPeer("a key is a short text")
+    if not (value.isascii() and value.isprintable()):
+        raise BadPeer("a key is printable ASCII")
+    return value
 
 
 class Door:
