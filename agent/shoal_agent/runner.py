@@ -57,6 +57,8 @@ from shoal_protocol.messages import RELIABLE, FileReply, FileRequest, Message, W
 
 logger = logging.getLogger(__name__)
 
+ROUND_EVENTS: Final = 64
+"""So much is handled in one go, a few milliseconds; then the loop is free for others."""
 JOURNAL_RETRY_S: Final = 1.0
 SPAWNER_RETRY_S: Final = 1.0
 JOB_DIRECTORY_MODE: Final = 0o755
@@ -85,8 +87,8 @@ class Runner:
         self.on_request: Callable[[FileRequest], None] = lambda _: None
         self.spawner: SpawnerClient | None = None
         self.steps: Steps | None = None
-        self._inbox: list[Event] = []
-        self._received: tuple[int, str] | None = None  # to acknowledge with the next batch
+        # What happened, and between it how far the controller's messages go: (seq, its life).
+        self._inbox: deque[Event | tuple[int, str]] = deque()
         self._sent: deque[Message] = deque()  # reliable ones, as the link holds them
         self._is_scheduled = False
         self._stalled: tuple[list[Record], list[Instruction], tuple[int, str] | None] | None = None
@@ -119,7 +121,7 @@ class Runner:
 
     # --- what happens -----------------------------------------------------------------------------
 
-    def post(self, events: Iterable[Event]) -> None:
+    def post(self, events: Iterable[Event | tuple[int, str]]) -> None:
         """Let the core know; it happens with everything else of this turn of the loop."""
         self._inbox.extend(events)
         if not self._is_scheduled:
@@ -151,7 +153,6 @@ class Runner:
         self.link.connected(
             welcome.incarnation, welcome.peer_incarnation, welcome.received_seq, now_s
         )
-        self._received = None
         self._note_delivered()
         self.post([welcome])
         self.on_output()
@@ -160,14 +161,16 @@ class Runner:
         """A frame arrived; raises BadFrame for what is none."""
         entries: list[Entry] = self.link.receive(frame, now_s)
         self._note_delivered()
-        events: list[Event] = []
+        events: list[Event | tuple[int, str]] = []
         for entry in entries:
-            if entry.seq:
-                self._received = (entry.seq, self.link.peer_incarnation)
             if isinstance(entry.message, FileRequest):
                 self.on_request(entry.message)
             else:
                 events.append(entry.message)  # pyright: ignore[reportArgumentType]
+                if entry.seq and len(events) % ROUND_EVENTS == 0:
+                    events.append((entry.seq, self.link.peer_incarnation))
+        if entries and entries[-1].seq:
+            events.append((entries[-1].seq, self.link.peer_incarnation))
         if events:
             self.post(events)
 
@@ -197,8 +200,16 @@ class Runner:
         self._is_scheduled = False
         if self._is_closed or self._stalled is not None:
             return
-        events, self._inbox = self._inbox, []
-        received, self._received = self._received, None
+        events: list[Event] = []
+        received: tuple[int, str] | None = None
+        while self._inbox and len(events) < ROUND_EVENTS:
+            event = self._inbox.popleft()
+            if isinstance(event, tuple):
+                received = event
+            else:
+                events.append(event)
+        if self._inbox:
+            self.post(())  # others have their turn in between
         instructions = self._core.handle(events, read_clock())
         records = [i.record for i in instructions if type(i) is Append]
         self._carry_out(records, instructions, received)
@@ -237,7 +248,7 @@ class Runner:
         stalled, self._stalled = self._stalled, None
         self._carry_out(*stalled)
         if self._stalled is None:
-            self.post([])
+            self.post(())
 
     def _set_timer(self) -> None:
         due_s = self._core.next_due_s

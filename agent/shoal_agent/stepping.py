@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,8 +84,9 @@ class Steps:
     async def close(self) -> None:
         """Stop everything for good."""
         self._on_ended = lambda _: None
-        async with asyncio.timeout(CLOSE_S_MAX):
-            await self.cancel_all()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S_MAX):
+                await self.cancel_all()
         self._cleaner.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, key: str, step: Step) -> None:

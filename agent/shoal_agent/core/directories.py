@@ -68,11 +68,13 @@ class Directories:
         directory   used when nothing is known of it yet, as while the journal is replayed
         machine     whose clock since_s is; "" the present one
         """
-        found = self._all.get((directory.job_id, directory.task_id), directory)
+        found = self._all.get((directory.job_id, directory.task_id))
+        if found is None or found.serial != directory.serial:
+            found = directory
         self._put(
-            replace(
-                found if found.serial == directory.serial else directory,
-                since=since, since_s=since_s, machine=machine or self._machine,
+            Directory(
+                found.job_id, found.task_id, found.serial, found.retention_s,
+                since, since_s, machine or self._machine,
             )
         )  # fmt: skip
 
