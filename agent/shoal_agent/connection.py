@@ -109,7 +109,10 @@ class Connection:
                 finally:
                     writer.cancel()
                     beat.cancel()
-        except* (aiohttp.ClientError, OSError, BadFrame, TimeoutError) as errors:
+        except ExceptionGroup as errors:
+            # Not `except*`: what is raised there leaves as a group again.
+            if errors.split((aiohttp.ClientError, OSError, BadFrame, TimeoutError))[1] is not None:
+                raise
             raise _first(errors) from None
         finally:
             self._runner.link.disconnected()
