@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -34,17 +35,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     local.end_all(tmp_path)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def start(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a controller and wait until it listens."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*CONTROLLER, "--config", str(folder / "controller.toml")],
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr is not None
-    while "the Batch API is at" not in (line := process.stderr.readline()):
-        assert line, "it ended"
-    return process
+    ) as process:
+        try:
+            assert process.stderr is not None
+            while "the Batch API is at" not in (line := process.stderr.readline()):
+                assert line, "it ended"
+            yield process
+        finally:
+            process.kill()  # does nothing where the test went well
 
 
 def end(process: subprocess.Popen[str]) -> str:

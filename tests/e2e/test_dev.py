@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -29,14 +30,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     local.end_all(tmp_path)
 
 
+@contextlib.contextmanager
 def start(
     folder: Path, *options: str, command: Sequence[str] = (), ports: Sequence[str] = FREE
-) -> subprocess.Popen[str]:
+) -> Iterator[subprocess.Popen[str]]:
     """Start shoal dev with its data, and all that is temporary, below `folder`."""
     arguments = [*ports, *options, *(("--", *command) if command else ())]
     if "--ephemeral" not in options:
         arguments = ["--data", str(folder / "data"), *arguments]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-X", "dev", "-m", "shoal_controller.dev", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,7 +46,11 @@ def start(
         env=os.environ | {"TMPDIR": str(folder)},
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # does nothing where the test went well
 
 
 def run(folder: Path, *options: str, command: Sequence[str]) -> tuple[int, str, str]:
@@ -139,30 +145,32 @@ def test_a_signal_is_passed_on_and_the_command_decides(folder: Path):
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_command_once(folder: Path):
-    command = ("sh", "-c", 'trap "echo int" INT; echo ready; read line; echo got $line; exit 4')
+    script = 'trap "echo int" INT; echo ready; until read line; do :; done; echo got $line; exit 4'
+    command = ("sh", "-c", script)
     take_terminal = (
         "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY);"
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     dev = ["-m", "shoal_controller.dev", "--data", str(folder / "data"), *FREE, "--", *command]
     ours, theirs = os.openpty()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", take_terminal, *dev],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        ) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", take_terminal, *dev],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)  # so that reading fails when nobody is left to write
+        try:
             read_until(ours, "ready")
             os.write(ours, b"\x03")
             told = read_until(ours, "int")
             os.write(ours, b"word\n")  # it has the terminal's input too
             told += read_until(ours, "got word")
             assert process.wait(WAIT_S_MAX) == 4
-    finally:
-        os.close(ours)
-        os.close(theirs)
+        finally:
+            process.kill()
+            os.close(ours)
     assert told.count("int") == 1
     assert processes_naming(folder) == []
 
