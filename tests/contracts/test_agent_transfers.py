@@ -338,10 +338,18 @@ async def test_a_big_output_goes_in_blocks(
     ("path", "code"),
     [("c?sig=secret", "FileUploadAccessDenied"), ("no?sig=ok", "FileUploadContainerNotFound")],
 )
+@pytest.mark.parametrize("size", [1, 1_000])
 async def test_an_upload_that_is_refused_has_its_documented_code(
-    tmp_path: Path, store: Store, session: aiohttp.ClientSession, path: str, code: str
+    tmp_path: Path,
+    store: Store,
+    session: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    code: str,
+    size: int,
 ) -> None:
-    wd = tree(tmp_path, a=b"a")
+    monkeypatch.setattr(blobs, "BLOCK_BYTES", 100)  # in one request, or in blocks
+    wd = tree(tmp_path, a=b"a" * size)
     reason = await upload(tmp_path, session, OutputFile("a", f"{store.url}/{path}"))
     assert reason is not None
     assert reason.code == code

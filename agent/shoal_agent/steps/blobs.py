@@ -71,8 +71,12 @@ async def put_blob(
         async with asyncio.TaskGroup() as group:
             for _ in range(BLOCKS_AT_ONCE):
                 group.create_task(work())
-    except* UploadFailed as errors:
-        raise _first(errors) from None
+    except ExceptionGroup as errors:
+        # Not `except*`: what is raised there leaves as a group again.
+        failed, others = errors.split(UploadFailed)
+        if failed is None or others is not None:
+            raise
+        raise _first(failed) from None
     blocks = "".join(f"<Latest>{_block_id(at)}</Latest>" for at in range(0, size, block_bytes))
     text = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'
     await _put(session, with_query(url, "comp=blocklist"), text.encode(), {**headers, **_VERSION})
