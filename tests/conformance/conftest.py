@@ -290,6 +290,8 @@ async def with_run(house: House, task_id: str = "t1") -> None:
         placed = advance(task, Placed(node_id, "p1"), now)
         ended = advance(placed, Ended(ExitInfo(now, now, 0), 0), now)
         tasks.update(tx, ended)
-        tx.changes.append(runs.moved(house.ctx, task, ended))
+        node_serial = runs.node_serial(house.ctx, node_id)
+        tx.changes.append(runs.moved(house.ctx, task, placed)._replace(node=node_serial))
+        tx.changes.append(runs.moved(house.ctx, placed, ended))
 
     await house.ctx.settle(decide)
