@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 from typing import Any
@@ -361,6 +362,53 @@ async def test_the_absolute_form_of_a_request_line_is_understood(caller: Caller)
     lines = _signed_lines(caller, "GET", "/jobs?api-version=2025-06-01")
     lines = lines.replace(b"GET /jobs", b"GET http://elsewhere:5/jobs")
     assert b" 200 " in await _raw(caller, lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"Host: here:1", b'Host: \xff\xfe/ "<x>', b"200"),
+        (b"Host: here:1\r\n", b"", b"200"),
+        (b"ocp-date", b'If-Match: "\xff\r\nocp-date', b"403"),
+        (b"ocp-date", b"Content-Type: \xff\r\nocp-date", b"403"),
+        (
+            b"ocp-date",
+            b"client-request-id: \xff\r\nreturn-client-request-id: true\r\nocp-date",
+            b"200",
+        ),
+        (b"ocp-date", b"Expect: everything\r\nocp-date", b"200"),
+        (b"SharedKey t", b"SharedKey \xff", b"400"),
+    ],
+)
+async def test_headers_that_are_no_text_do_no_harm(
+    caller: Caller, old: bytes, new: bytes, status: bytes
+) -> None:
+    await caller.make("/jobs", job_body())
+    lines = _signed_lines(caller, "GET", "/jobs/j1?api-version=2025-06-01")
+    if not new:
+        lines = lines.replace(b"HTTP/1.1", b"HTTP/1.0")
+    answer = await _raw(caller, lines.replace(old, new, 1))
+    assert answer.split(b" ")[1] == status, answer
+
+
+@pytest.mark.parametrize("target", ["OPTIONS *", "CONNECT here:80", "TRACE /", "PROPFIND /pot"])
+async def test_methods_of_other_worlds_need_credentials_too(caller: Caller, target: str) -> None:
+    request = f"{target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answer = await _raw(caller, request.encode())
+    assert answer.split(b" ")[1] == b"400"
+    assert b"MissingRequiredHeader" in answer
+
+
+async def test_a_compressed_body_is_measured_by_what_it_holds(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    for body, status in (
+        (gzip.compress(json.dumps(task_body()).encode()), b"201"),
+        (gzip.compress(b" " * 20_000_000), b"413"),
+        (b"abcde", b"400"),
+    ):
+        headers = {"Content-Encoding": "gzip", "Content-Length": str(len(body))}
+        answer = await _raw(caller, _signed_lines(caller, "POST", TASKS, **headers) + body)
+        assert answer.split(b" ")[1] == status
 
 
 async def test_links_can_be_followed_as_they_are(caller: Caller) -> None:

@@ -57,13 +57,8 @@ async def list_node_counts(call: Call) -> web.Response:
 
 
 async def _count(call: Call, pool_id: str) -> dict[str, Any]:
-    after: int | None = 0
-    views: list[nodes.NodeView] = []
-    while after is not None:
-        listing = await nodes.list_nodes(call.ctx, pool_id, ListQuery(after=after))
-        views += listing.items
-        after = listing.next_after
-    return call.version.show("node_counts", write_counts(pool_id, views))
+    counts = await nodes.count_nodes(call.ctx, pool_id)
+    return call.version.show("node_counts", write_counts(pool_id, counts))
 
 
 def _value(image: dict[str, Any], path: str) -> Any:

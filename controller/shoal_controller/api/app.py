@@ -54,10 +54,11 @@ class _Door:
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        del handler  # whatever the router made of the target (`*`, `a:80`), credentials come first
         request_id = str(uuid.uuid4())
         _request_id.set(request_id)
         try:
-            return await handler(request)
+            return await self.dispatch(request)
         except Refused as error:
             refused = error
         except NotModified:
@@ -114,7 +115,10 @@ class _Door:
 
 def base_url(request: web.Request) -> str:
     """Return scheme and host as the client used them."""
-    return f"{request.scheme}://{request.host}"
+    host = request.headers.get("Host", "")
+    if not host.isascii() or not host.isprintable() or not host:
+        host = "localhost"
+    return f"{request.scheme}://{host}"
 
 
 def _check_timeout(query: dict[str, str]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote_plus
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.ids import etag
@@ -159,6 +160,8 @@ async def read_body(request: web.Request) -> bytes:
                     raise too_large()
     except TimeoutError:
         raise Refused("OperationTimedOut", "The request body did not arrive in time.") from None
+    except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise Refused("InvalidRequestBody", Reason=printable(str(error))) from None
     return bytes(body)
 
 
@@ -167,6 +170,11 @@ def check_length(request: web.Request) -> None:
     length = request.content_length
     if length is not None and length > BODY_BYTES_MAX:
         raise too_large()
+
+
+def printable(text: str) -> str:
+    """Return text as it can be encoded: bytes that were no UTF-8 arrive as lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def too_large() -> Refused:

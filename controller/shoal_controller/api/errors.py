@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from shoal_controller.api.call import JSON_TYPE, encode
+from shoal_controller.api.call import JSON_TYPE, encode, printable
 from shoal_controller.api.wire.values import timestamp
 from shoal_controller.core.errors import CODES, Refused
 
@@ -20,14 +20,14 @@ _FRAGMENT: Final = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@El
 
 def error_content(refused: Refused, request_id: str, now: datetime) -> dict[str, Any]:
     """Return code, message and values: the core of every error (wire.md 3)."""
-    message = f"{refused.message}\nRequestId:{request_id}\nTime:{timestamp(now)}"
+    message = f"{printable(refused.message)}\nRequestId:{request_id}\nTime:{timestamp(now)}"
     content: dict[str, Any] = {
         "code": refused.code,
         "message": {"lang": "en-US", "value": message},
     }
     if refused.details:
         content["values"] = [
-            {"key": key, "value": str(value)} for key, value in refused.details.items()
+            {"key": key, "value": printable(str(value))} for key, value in refused.details.items()
         ]
     return content
 

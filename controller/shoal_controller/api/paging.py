@@ -75,7 +75,7 @@ def position(call: Call) -> str | None:
         raise _not_ours(token)
     try:
         blob = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        mac, text = blob[:_MAC_BYTES], blob[_MAC_BYTES:].decode()
+        mac, text = blob[:_MAC_BYTES], blob[_MAC_BYTES:].decode("utf-8", "surrogateescape")
     except (binascii.Error, ValueError):
         raise _not_ours(token) from None
     if not hmac.compare_digest(mac, _mac(call, text)):
@@ -98,7 +98,11 @@ def next_link(call: Call, after: str | int | None) -> str | None:
     if after is None:
         return None
     text = str(after)
-    token = base64.urlsafe_b64encode(_mac(call, text) + text.encode()).decode().rstrip("=")
+    token = (
+        base64.urlsafe_b64encode(_mac(call, text) + text.encode("utf-8", "surrogateescape"))
+        .decode()
+        .rstrip("=")
+    )
     path, query = raw_path(call.request)
     kept = [
         pair

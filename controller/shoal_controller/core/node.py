@@ -107,13 +107,16 @@ def moved(node: Node, state: NodeState, now: datetime) -> Node:
 
 def shown_state(node: Node, running_count: int) -> NodeState:
     """Return the state that users see, given how many job tasks run on the node now."""
-    if node.state != NodeState.IDLE:
-        return node.state
+    return shown_as(node.state, node.scheduling_state, running_count)
+
+
+def shown_as(state: NodeState, scheduling_state: SchedulingState, running_count: int) -> NodeState:
+    """Return the state that users see of a node of which no more is at hand."""
+    if state != NodeState.IDLE:
+        return state
     if running_count:
         return NodeState.RUNNING
-    return (
-        NodeState.OFFLINE if node.scheduling_state == SchedulingState.DISABLED else NodeState.IDLE
-    )
+    return NodeState.OFFLINE if scheduling_state == SchedulingState.DISABLED else NodeState.IDLE
 
 
 def takes_tasks(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,6 +56,20 @@ async def list_nodes(ctx: Context, pool_id: str, query: ListQuery) -> Listing[No
         if query.where is None or holds(query.where, fields.NODES, partial(_value, view)):
             found.append(view)
     return Listing(found)
+
+
+async def count_nodes(ctx: Context, pool_id: str) -> Counter[tuple[bool, NodeState]]:
+    """Return how many nodes of a pool, dedicated (True) or not, are in which state."""
+    counts = Counter[tuple[bool, NodeState]]()
+    for row in await ctx.store.read(nodes.STATES_OF_POOL, (pool_id,)):
+        view = ctx.index.nodes.get(row["serial"])
+        state = rules.shown_as(
+            NodeState(row["state"]),
+            rules.SchedulingState(row["scheduling_state"]),
+            0 if view is None else view.running_count,
+        )
+        counts[bool(row["is_dedicated"]), state] += 1
+    return counts
 
 
 async def get_node(ctx: Context, pool_id: str, node_id: str) -> NodeView:

@@ -23,6 +23,9 @@ BY_SERIAL: Final = "SELECT * FROM nodes WHERE serial = ?"
 BY_KEY: Final = "SELECT * FROM nodes WHERE key_hash = ?"
 ALL: Final = "SELECT * FROM nodes ORDER BY serial"
 OF_POOL: Final = "SELECT * FROM nodes WHERE pool_id = ? ORDER BY serial"
+STATES_OF_POOL: Final = (
+    "SELECT serial, state, scheduling_state, is_dedicated FROM nodes WHERE pool_id = ?"
+)
 OF_POOL_AFTER: Final = "SELECT * FROM nodes WHERE pool_id = ? AND serial > ? ORDER BY serial"
 DELETE: Final = "DELETE FROM nodes WHERE serial = ?"
 COUNT_TASKS: Final = (

@@ -21,13 +21,16 @@ NEWEST: Final = "2025-06-01"
 _STEPS: Final = (v2024_07_01.STEP, v2024_02_01.STEP)
 """From the newest to the oldest."""
 
+_OF_POOLS: Final = {
+    "virtualMachineConfiguration": "VirtualMachineConfiguration",
+    "networkConfiguration": "NetworkConfiguration",
+    "upgradePolicy": "UpgradePolicy",
+}
+_OF_JOBS: Final = {"networkConfiguration": "BatchJobNetworkConfiguration"}
+_NONE: Final[Mapping[str, str]] = {}
 _STRUCTURES: Final[Mapping[str, Mapping[str, str]]] = {
-    "pool": {
-        "virtualMachineConfiguration": "VirtualMachineConfiguration",
-        "networkConfiguration": "NetworkConfiguration",
-        "upgradePolicy": "UpgradePolicy",
-    },
-    "job": {"networkConfiguration": "BatchJobNetworkConfiguration"},
+    **dict.fromkeys(("pool", "pool_create", "pool_patch"), _OF_POOLS),
+    **dict.fromkeys(("job", "job_create", "job_patch", "job_replace"), _OF_JOBS),
 }
 """Properties of pools and jobs whose own structures differ by version: wire/models.json."""
 
@@ -49,7 +52,7 @@ class Version:
         for name in self.lacks.get(kind, ()):
             if document.get(name) is not None:
                 raise unknown_property(name)
-        for name, structure in _STRUCTURES.get(kind.partition("_")[0], {}).items():
+        for name, structure in _STRUCTURES.get(kind, _NONE).items():
             absent = carried.absent_property(structure, document.get(name), self.name)
             if absent is not None:
                 raise unknown_property(absent)
@@ -64,7 +67,7 @@ class Version:
         lacking = self.lacks.get(kind)
         if lacking is not None and not lacking.isdisjoint(document):
             document = {key: value for key, value in document.items() if key not in lacking}
-        for name, structure in _STRUCTURES.get(kind, {}).items():
+        for name, structure in _STRUCTURES.get(kind, _NONE).items():
             if name in document:
                 value = carried.shown(structure, document[name], self.name)
                 document = document | {name: value}

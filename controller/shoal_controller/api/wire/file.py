@@ -6,7 +6,7 @@ import mimetypes
 from typing import Final
 from urllib.parse import quote
 
-from shoal_controller.api.call import http_date
+from shoal_controller.api.call import http_date, printable
 from shoal_controller.api.wire.table import Document
 from shoal_controller.api.wire.values import timestamp
 from shoal_protocol.messages import FileEntry
@@ -23,7 +23,11 @@ def content_type(name: str) -> str:
 
 def write_file(entry: FileEntry, url: str) -> Document:
     """Return an element of a list; directories have no properties."""
-    document: Document = {"name": entry.name, "url": url, "isDirectory": entry.is_directory}
+    document: Document = {
+        "name": printable(entry.name),
+        "url": url,
+        "isDirectory": entry.is_directory,
+    }
     if not entry.is_directory:
         document["properties"] = {
             "lastModified": timestamp(entry.modified_at),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Final
 
 from shoal_controller.api.wire.common import write_failure, write_start_task
@@ -116,21 +115,18 @@ _COUNTED: Final = {
 _NEVER_COUNTED: Final = ("preempted", "reimaging", "upgradingOS", "deallocated", "deallocating")
 
 
-def write_counts(pool_id: str, views: Iterable[NodeView]) -> Document:
-    """Return how many nodes of a pool are in which state."""
-    dedicated, low_priority = Counter[NodeState](), Counter[NodeState]()
-    for view in views:
-        (dedicated if view.node.is_dedicated else low_priority)[view.state] += 1
+def write_counts(pool_id: str, counts: Counter[tuple[bool, NodeState]]) -> Document:
+    """Return how many nodes of a pool, dedicated (True) or not, are in which state."""
     return {
         "poolId": pool_id,
-        "dedicated": _write_count(dedicated),
-        "lowPriority": _write_count(low_priority),
+        "dedicated": _write_count(counts, is_dedicated=True),
+        "lowPriority": _write_count(counts, is_dedicated=False),
     }
 
 
-def _write_count(counter: Counter[NodeState]) -> Document:
-    counts = {name: counter[state] for state, name in _COUNTED.items()}
-    return counts | dict.fromkeys(_NEVER_COUNTED, 0) | {"total": counter.total()}
+def _write_count(counts: Counter[tuple[bool, NodeState]], *, is_dedicated: bool) -> Document:
+    shown = {name: counts[is_dedicated, state] for state, name in _COUNTED.items()}
+    return shown | dict.fromkeys(_NEVER_COUNTED, 0) | {"total": sum(shown.values())}
 
 
 # --- actions --------------------------------------------------------------------------------------
