@@ -74,9 +74,7 @@ def test_what_is_no_duration_is_refused(value: object) -> None:
         (timedelta(microseconds=100), "PT0.0001S"),
     ],
 )
-def test_a_duration_is_written_as_dotnet_writes_it(
-    value: timedelta | None, expected: str
-) -> None:
+def test_a_duration_is_written_as_dotnet_writes_it(value: timedelta | None, expected: str) -> None:
     assert timespan(value) == expected
 
 
