@@ -16,7 +16,7 @@ from shoal_controller.operations import jobs
 
 async def list_jobs(call: Call) -> web.Response:
     listing = await jobs.list_jobs(call.ctx, read_query(call))
-    return listed(
+    return await listed(
         call,
         "jobs",
         listing,

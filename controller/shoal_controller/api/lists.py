@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from shoal_controller.core.odata.select import parse_select, select
 T = TypeVar("T")
 
 _EXPANDABLE: Final = frozenset({"stats"})
+_ITEMS_PER_ROUND: Final = 100
 
 
 def read_filter(call: Call) -> Filter | None:
@@ -48,12 +50,19 @@ def selected(call: Call, document: dict[str, Any]) -> dict[str, Any]:
     return dict(select(document, parse_select(call.query.get("$select"))))
 
 
-def listed(
+async def listed(
     call: Call, fragment: str, listing: Listing[T], write: Callable[[T], dict[str, Any]]
 ) -> web.Response:
-    """Answer with a page of a list, each item written by `write`."""
+    """Answer with a page of a list, each item written by `write`.
+
+    Others get their turn between rounds: a page of 1,000 tasks is some 20 ms of work.
+    """
     names = parse_select(call.query.get("$select"))
-    documents: Iterable[Any] = map(write, listing.items)
-    if names is not None:
-        documents = (select(document, names) for document in documents)
-    return call.listing(fragment, list(documents), next_link(call, listing.next_after))
+    documents: list[Any] = []
+    for start in range(0, len(listing.items), _ITEMS_PER_ROUND):
+        if start:
+            await asyncio.sleep(0)
+        for item in listing.items[start : start + _ITEMS_PER_ROUND]:
+            document = write(item)
+            documents.append(document if names is None else select(document, names))
+    return call.listing(fragment, documents, next_link(call, listing.next_after))

@@ -14,7 +14,7 @@ async def list_nodes(call: Call) -> web.Response:
     query, pool_id = read_query(call), call.arguments["poolId"]
     pool = (await pools.get_pool(call.ctx, pool_id)).pool
     listing = await nodes.list_nodes(call.ctx, pool_id, query)
-    return listed(
+    return await listed(
         call,
         "nodes",
         listing,

@@ -17,7 +17,7 @@ from shoal_controller.operations import pools
 
 async def list_pools(call: Call) -> web.Response:
     listing = await pools.list_pools(call.ctx, read_query(call))
-    return listed(
+    return await listed(
         call,
         "pools",
         listing,

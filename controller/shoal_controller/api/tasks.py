@@ -49,7 +49,7 @@ async def create_task(call: Call) -> web.Response:
 async def list_tasks(call: Call) -> web.Response:
     job, listing = await tasks.list_tasks(call.ctx, call.arguments["jobId"], read_query(call))
     job_url = wire.write_job_url(call.base, job)
-    return listed(
+    return await listed(
         call,
         "tasks",
         listing,
