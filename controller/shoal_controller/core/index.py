@@ -254,7 +254,8 @@ class PoolView:
 class Index:
     """Everything in motion in one account."""
 
-    def __init__(self) -> None:
+    def __init__(self, window_tasks_max: int = WINDOW_TASKS_MAX) -> None:
+        self.window_tasks_max = window_tasks_max
         self.pools: dict[str, PoolView] = {}
         self.nodes: dict[int, NodeView] = {}
         self.node_by_id: dict[str, NodeView] = {}
@@ -368,7 +369,7 @@ class Index:
         slots = sum(task.slots for task in tasks)
         job.tasks.active += len(tasks)
         job.slots.active += slots
-        if not job.has_more and len(job.window) < WINDOW_TASKS_MAX:
+        if not job.has_more and len(job.window) < self.window_tasks_max:
             for task in tasks:
                 job.window[task.serial] = task
             if tasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.core.index import WINDOW_TASKS_MAX, JobView
+from shoal_controller.core.index import JobView
 from shoal_controller.core.job import JobState
 from shoal_controller.core.scheduler import plan
 from shoal_controller.loops.driver import Loop
@@ -16,7 +16,8 @@ from shoal_controller.store import tasks
 async def schedule(ctx: Context) -> bool:
     """One round; return whether another should follow at once."""
     for job in list(ctx.index.jobs.values()):
-        if job.has_more and len(job.window) < WINDOW_TASKS_MAX // 2 and _matters(ctx, job):
+        is_low = job.has_more and len(job.window) < ctx.limits.window_tasks_max // 2
+        if is_low and _matters(ctx, job):
             await _refill(ctx, job)
     made = plan(ctx.index, ctx.clock.monotonic(), ctx.limits)
     held = await carry_out(ctx, made)
@@ -29,7 +30,7 @@ def _matters(ctx: Context, job: JobView) -> bool:
 
 
 async def _refill(ctx: Context, job: JobView) -> None:
-    asked, epoch = WINDOW_TASKS_MAX, job.epoch
+    asked, epoch = ctx.limits.window_tasks_max, job.epoch
     rows = await ctx.store.read(tasks.READY, (job.serial, job.window_end, asked))
     ctx.index.refill(job, [tasks.ready(row) for row in rows], asked=asked, epoch=epoch)
 

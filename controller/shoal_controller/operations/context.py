@@ -70,11 +70,13 @@ class Context:
         public_url: str = "",
         limits: Limits | None = None,
         commit_inline: bool = False,
+        store_type: type[Database] = Database,
     ) -> None:
         """Open the account's store and build its index.
 
         path        the SQLite file
         public_url  of this controller's API, without a trailing slash: what tasks are told
+        store_type  the simulation brings one whose disk is slow, full and breaks down
         """
         self.account = account
         self.clock = clock
@@ -82,8 +84,10 @@ class Context:
         self.public_url = public_url
         self.limits = limits or Limits()
         self.wakes = Wakes()
-        self.index = Index()
-        self.store = Database(path, self._committed, commit_inline=commit_inline)
+        self.index = Index(self.limits.window_tasks_max)
+        self.store = store_type(
+            path, self._committed, commit_inline=commit_inline, clock_s=clock.monotonic
+        )
         build_index(self.index, self.store, clock.monotonic())
         for loop in (SCHEDULING, POOLS, JOBS):
             self.wakes.wake(loop)
@@ -104,7 +108,7 @@ class Context:
             self.index.apply(change, now_s)
         for node_serial, message in tx.messages:
             self.links.send(node_serial, message)
-        for loop in tx.wakes:
+        for loop in sorted(tx.wakes):  # not in the order of a set, which differs from run to run
             self.wakes.wake(loop)
 
 

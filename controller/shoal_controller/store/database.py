@@ -74,13 +74,20 @@ class Database:
     """The state of one account in one SQLite file."""
 
     def __init__(
-        self, path: Path, committed: Callable[[Tx], None], *, commit_inline: bool = False
+        self,
+        path: Path,
+        committed: Callable[[Tx], None],
+        *,
+        commit_inline: bool = False,
+        clock_s: Callable[[], float] = monotonic,
     ) -> None:
         """Open, and create where absent.
 
         committed      called for each write after its commit, in commit order, before its caller
                        is answered
-        commit_inline  the commit too runs on the loop: for the simulation, which owns every step
+        commit_inline  commits and reads too run on the loop: for the simulation, which owns every
+                       step
+        clock_s        monotonic seconds: how long a group and a round of it may take
         """
         self._committed = committed
         self._path = path
@@ -91,6 +98,8 @@ class Database:
         self._opening: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._thread = None if commit_inline else ThreadPoolExecutor(1, "commit")
+        self._inline_reader = _connect(path) if commit_inline else None
+        self._clock_s = clock_s
         self._closed = False
         _migrate(self._writer)
 
@@ -110,6 +119,9 @@ class Database:
 
     async def read(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Return the rows of one statement, on a snapshot, without disturbing the writer."""
+        if self._inline_reader is not None:
+            await asyncio.sleep(0)
+            return self._inline_reader.execute(sql, parameters).fetchall()
         reader = await self._reader()
         try:
             return list(await reader.execute_fetchall(sql, parameters))
@@ -129,6 +141,8 @@ class Database:
             await (await self._readers.get()).close()
         if self._thread is not None:
             self._thread.shutdown()
+        if self._inline_reader is not None:
+            self._inline_reader.close()
         self._writer.close()
 
     async def _reader(self) -> aiosqlite.Connection:
@@ -157,11 +171,7 @@ class Database:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 await self._run_group(group)
-                if self._thread is None:
-                    self._writer.commit()
-                else:
-                    loop = asyncio.get_running_loop()
-                    await loop.run_in_executor(self._thread, self._writer.commit)
+                await self._commit()
             except (sqlite3.Error, OSError) as err:
                 self._refuse_group(group, err)
                 continue
@@ -170,20 +180,27 @@ class Database:
                     self._committed(write.tx)
                 _answer(write)
 
+    async def _commit(self) -> None:
+        if self._thread is None:
+            self._writer.commit()
+        else:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._writer.commit)
+
     async def _run_group(self, group: list[_Write]) -> None:
-        begun = round_begun = monotonic()
+        begun = round_begun = self._clock_s()
         while self._queue:
             write = self._queue.popleft()
             if write.answer is not None and write.answer.cancelled():
                 continue
             group.append(write)
             self._run_one(write)
-            now = monotonic()
+            now = self._clock_s()
             if now - begun > GROUP_S_MAX:
                 return
             if now - round_begun > ROUND_S:
                 await asyncio.sleep(0)
-                round_begun = monotonic()
+                round_begun = self._clock_s()
 
     def _run_one(self, write: _Write) -> None:
         self._writer.execute("SAVEPOINT one")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from shoal_controller.core.index import Index, JobView, NodeView, PoolView, Ready
+from shoal_controller.core.index import WINDOW_TASKS_MAX, Index, JobView, NodeView, PoolView, Ready
 from shoal_controller.core.pool import NodeFillType
 from shoal_controller.core.scheduler.order import groups, ready
 from shoal_protocol.specs import RunId
@@ -29,12 +29,14 @@ class Limits:
     placements_max             of one plan
     ahead_s_max, ahead_count_max  work, per slot, that a busy node may hold ahead of its turn
     stall_s                    a node without progress for so long gives back what it has not begun
+    window_tasks_max           so many waiting tasks of a job are held in memory
     """
 
     placements_max: int = 500
     ahead_s_max: float = 0.1
     ahead_count_max: int = 200
     stall_s: float = 0.25
+    window_tasks_max: int = WINDOW_TASKS_MAX
 
 
 @dataclass(frozen=True, slots=True)
