@@ -241,11 +241,15 @@ class JobView:
 
 @dataclass(slots=True)
 class PoolView:
-    """A pool: how it fills its nodes, and which it has."""
+    """A pool: how it fills its nodes, and which it has.
+
+    exists   False: only jobs name it, it was deleted or never was
+    """
 
     id: str
     key: str
     fill_type: NodeFillType
+    exists: bool = False
     nodes: dict[int, NodeView] = field(default_factory=dict[int, NodeView])
     jobs: dict[int, JobView] = field(default_factory=dict[int, JobView])
     last_served: int = 0
@@ -277,7 +281,7 @@ class Index:
             case JobGone(serial):
                 job = self.jobs.pop(serial, None)
                 if job is not None:
-                    self._pool(job.pool_key).jobs.pop(serial, None)
+                    self._leave_pool(job)
             case NodePut(node):
                 self._put_node(node)
             case NodeGone(serial):
@@ -287,11 +291,13 @@ class Index:
                     self._pool(node.pool_key).nodes.pop(serial, None)
             case PoolPut(pool):
                 view = self._pool(fold(pool.id))
-                view.id, view.fill_type = pool.id, pool.definition.fill_type
+                view.id, view.fill_type, view.exists = pool.id, pool.definition.fill_type, True
             case PoolGone(pool_id):
                 view = self.pools.get(fold(pool_id))
-                if view is not None and not view.jobs and not view.nodes:
-                    del self.pools[fold(pool_id)]
+                if view is not None:
+                    # What jobs make by naming a pool that does not exist.
+                    view.id, view.fill_type, view.exists = view.key, NodeFillType.SPREAD, False
+                    self._drop_if_unused(view)
 
     # --- what is known of agents, and never stored ------------------------------------------------
 
@@ -333,6 +339,15 @@ class Index:
             view = self.pools[key] = PoolView(key, key, NodeFillType.SPREAD)
         return view
 
+    def _leave_pool(self, job: JobView) -> None:
+        pool = self._pool(job.pool_key)
+        pool.jobs.pop(job.serial, None)
+        self._drop_if_unused(pool)
+
+    def _drop_if_unused(self, pool: PoolView) -> None:
+        if not pool.exists and not pool.jobs and not pool.nodes:
+            del self.pools[pool.key]
+
     def _put_job(self, job: Job) -> None:
         key = fold(job.definition.pool_id)
         view = self.jobs.get(job.serial)
@@ -340,7 +355,7 @@ class Index:
             view = JobView(job.serial, job.id, key, 0, job.state, -1, False)
             self.jobs[job.serial] = view
         elif view.pool_key != key:
-            self._pool(view.pool_key).jobs.pop(job.serial, None)
+            self._leave_pool(view)
         view.pool_key = key
         self._pool(key).jobs[job.serial] = view
         view.priority = job.definition.priority
