@@ -143,7 +143,7 @@ class Node:
         self._report()
 
     def spawner_lost(self) -> None:
-        """A new spawner serves, which knows nothing: a start task that the old one ran runs again."""
+        """A new spawner serves and knows nothing: a start task that the old one ran runs again."""
         if self._is_configured and self.config is not None:
             self._out.add(SetCapacity(self.config.slots))
         if self._phase is StartPhase.RUNNING:
