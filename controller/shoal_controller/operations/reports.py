@@ -53,6 +53,8 @@ from shoal_protocol.specs import NodeConfig, RunId
 
 _PLACED: Final = Standing(TaskState.ACTIVE, None, True)
 _RUNNING: Final = Standing(TaskState.RUNNING, None, True)
+_OVER: Final = (RunGone, RunEnded, RunReturned, RunLost)
+"""After any of these nothing of the run is left on its node."""
 _SUCCEEDED: Final = Standing(TaskState.COMPLETED, TaskResult.SUCCESS, False)
 
 
@@ -229,13 +231,17 @@ async def agent_entries(ctx: Context, node_serial: int, entries: Sequence[Entry]
     A message that speaks of a run that is not the task's current one changes nothing.
     """
     now = ctx.clock.now()
-    gone = [entry.message.run for entry in entries if isinstance(entry.message, RunGone)]
     await ctx.settle(lambda tx: _take(ctx, tx, node_serial, entries, now))
-    for run in gone:
-        ctx.index.run_gone(node_serial, run)
-    if gone:
-        ctx.wakes.wake(SCHEDULING)
-        ctx.wakes.wake(POOLS)
+    view = ctx.index.nodes.get(node_serial)
+    if view is None or not view.dying:
+        return
+    for entry in entries:
+        # Not RunGone alone: an order to kill may cross with the run's end or return, and is then
+        # not answered any more.
+        if isinstance(entry.message, _OVER) and entry.message.run in view.dying:
+            ctx.index.run_gone(node_serial, entry.message.run)
+            ctx.wakes.wake(SCHEDULING)
+            ctx.wakes.wake(POOLS)
 
 
 def _take(ctx: Context, tx: Tx, node_serial: int, entries: Sequence[Entry], now: datetime) -> None:
