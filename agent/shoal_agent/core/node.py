@@ -132,8 +132,8 @@ class Node:
 
     @property
     def next_due_s(self) -> float | None:
-        """When `tick` has something to do."""
-        return self._retry_at_s
+        """When `tick` has something to do; without accounts it has nothing, however late it is."""
+        return None if self.accounts is None else self._retry_at_s
 
     def boot(self, boot_id: str, clock: Clock) -> None:
         """A new boot begins; nothing runs before the controller has given a configuration."""
