@@ -8,7 +8,7 @@ that moment is written beside it; until that is complete, the old files count.
     journal.3.base    the state when journal.3 was begun (absent: state was empty)
     journal.3         the batches since
 
-Nothing is synced but bases: docs/decisions/0011 says why.
+Nothing is synced but bases: docs/decisions/0009 says why.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Pool users: `_azbatch` without rights, root with them. A task-scope user is made for its run and
 removed after it; with admin rights it is root too. Where the agent may not make users, everything
-runs as the agent's own user, elevated or not (docs/decisions/0012). All methods block.
+runs as the agent's own user, elevated or not (docs/decisions/0010). All methods block.
 """
 
 from __future__ import annotations
