@@ -144,8 +144,6 @@ class Node:
 
     def spawner_lost(self) -> None:
         """A new spawner serves and knows nothing: a start task that the old one ran runs again."""
-        if self._is_configured and self.config is not None:
-            self._out.add(SetCapacity(self.config.slots))
         if self._phase is StartPhase.RUNNING:
             self._phase = StartPhase.PREPARING
 
