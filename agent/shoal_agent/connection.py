@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-import time
 from collections.abc import Callable
+from random import Random
 from typing import Final
 
 import aiohttp
@@ -47,8 +46,13 @@ class Connection:
         key: str,
         runner: Runner,
         hello: Callable[[], Hello],
+        random: Random | None = None,
     ) -> None:
-        """hello   returns what is to be told at the start of each connection"""
+        """
+        hello   returns what is to be told at the start of each connection
+        random  spreads the waits between dials; given by tests that must replay
+        """
+        self._random = random or Random()
         self._session = session
         self._url = controller_url.rstrip("/") + PATH
         self._headers = {"Authorization": f"Bearer {key}"}
@@ -64,7 +68,7 @@ class Connection:
         backoff_s = BACKOFF_S_MIN
         is_quiet = False
         while True:
-            began_s = time.monotonic()
+            began_s = self._now_s()
             try:
                 await self._connect()
             except (aiohttp.ClientError, OSError, BadFrame, TimeoutError, ValueError) as error:
@@ -76,15 +80,18 @@ class Connection:
                 is_quiet = True
             finally:
                 self._runner.link.disconnected()
-            if self._redial.is_set() or time.monotonic() - began_s > LIVED_S_MIN:
+            if self._redial.is_set() or self._now_s() - began_s > LIVED_S_MIN:
                 backoff_s, is_quiet = BACKOFF_S_MIN, False
             self._redial.clear()
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))
+            await asyncio.sleep(backoff_s * self._random.uniform(0.5, 1.0))
             backoff_s = min(BACKOFF_S_MAX, backoff_s * 2)
 
     def _dial_again(self) -> None:
         self._redial.set()
         self._wake.set()
+
+    def _now_s(self) -> float:
+        return self._runner.clock().s
 
     async def _connect(self) -> None:
         async with asyncio.timeout(DIAL_S_MAX):
@@ -130,18 +137,18 @@ class Connection:
                 f"the controller speaks protocol {welcome.protocol_version}, "
                 f"this agent {PROTOCOL_VERSION}"
             )
-        self._runner.connected(welcome, time.monotonic())
+        self._runner.connected(welcome, self._now_s())
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
-            self._runner.received(await _frame(socket), time.monotonic())
+            self._runner.received(await _frame(socket), self._now_s())
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         link = self._runner.link
         while True:
             await self._wake.wait()
             self._wake.clear()
-            now_s = time.monotonic()
+            now_s = self._now_s()
             if link.is_silent(now_s):
                 raise TimeoutError("the controller has fallen silent")
             if self._redial.is_set():

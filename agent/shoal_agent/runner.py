@@ -77,7 +77,15 @@ class Runner:
     on_request   called with the controller's file requests
     """
 
-    def __init__(self, core: AgentCore, journal: Journal, link: LinkEnd, machine: str) -> None:
+    def __init__(
+        self,
+        core: AgentCore,
+        journal: Journal,
+        link: LinkEnd,
+        machine: str,
+        clock: Callable[[], Clock] = read_clock,
+    ) -> None:
+        self.clock = clock
         self._core = core
         self._journal = journal
         self._machine = machine
@@ -145,7 +153,7 @@ class Runner:
 
     def reply(self, reply: FileReply) -> None:
         """From the file server: an answer for the controller, lost when the link is."""
-        self.link.send(reply, time.monotonic())
+        self.link.send(reply, self.clock().s)
         self.on_output()
 
     def connected(self, welcome: Welcome, now_s: float) -> None:
@@ -210,7 +218,7 @@ class Runner:
                 events.append(event)
         if self._inbox:
             self.post(())  # others have their turn in between
-        instructions = self._core.handle(events, read_clock())
+        instructions = self._core.handle(events, self.clock())
         records = [i.record for i in instructions if type(i) is Append]
         self._carry_out(records, instructions, received)
 
@@ -297,7 +305,7 @@ class Runner:
 
     def _send(self, instruction: Send) -> None:
         message = instruction.message
-        self.link.send(message, time.monotonic())
+        self.link.send(message, self.clock().s)
         if type(message) in RELIABLE:
             self._sent.append(message)
 

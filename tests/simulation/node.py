@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from shoal_agent import connection as agent_connection
+from shoal_agent.connection import Connection
 from shoal_agent.core.agent import AgentCore, Setting
 from shoal_agent.core.environment import Account, account_key
 from shoal_agent.core.failures import failure
@@ -173,7 +173,7 @@ class Agent:
         setting = Setting("/nowhere", str(node.machine_count), "C.UTF-8", world.fresh_id)
         core = self._core = AgentCore(setting, records, world.agent_clock())
         link = LinkEnd(world.fresh_id())
-        runner = self.runner = Runner(core, self._journal, link, setting.machine)
+        runner = self.runner = Runner(core, self._journal, link, setting.machine, world.agent_clock)
         self._client = SimSpawnerClient(node, runner.spawner_events, runner.spawner_lost)
         runner.spawner = self._client  # pyright: ignore[reportAttributeAccessIssue]
         runner.steps = SimSteps(world, runner)
@@ -190,7 +190,7 @@ class Agent:
             )  # fmt: skip
 
         session: Any = DialTone(world, node.label)
-        await agent_connection.Connection(session, "http://c", node.key, runner, hello).run()
+        await Connection(session, "http://c", node.key, runner, hello, world.rng).run()
 
     async def _join(self) -> None:
         node, world = self.node, self.node.world

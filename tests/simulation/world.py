@@ -16,12 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any, Final
 from unittest import mock
 
-from shoal_agent import connection as agent_connection
-from shoal_agent import runner as agent_runner
 from shoal_agent.core.instructions import Clock
 from shoal_controller.loops import jobs as jobs_loop
 from tests.simulation import checks
@@ -252,10 +249,7 @@ class World:
 
     @contextlib.contextmanager
     def _patched(self) -> Iterator[None]:
-        """Give the agent's room this world's time and randomness, and listen for errors."""
-        time = SimpleNamespace(
-            monotonic=self.loop.time, time_ns=lambda: int(self.loop.time() * 1e9)
-        )
+        """Listen for errors that are logged, and make limits small."""
         listener = _Errors(self)
         loggers = [
             logging.getLogger(name) for name in ("shoal_controller", "shoal_agent", "asyncio")
@@ -264,13 +258,8 @@ class World:
             logger.addHandler(listener)
             logger.propagate = False
         try:
-            with (
-                mock.patch.object(agent_runner, "read_clock", self.agent_clock),
-                mock.patch.object(agent_runner, "time", time),
-                mock.patch.object(agent_connection, "time", time),
-                mock.patch.object(agent_connection, "random", self.rng),
-                mock.patch.object(jobs_loop, "TASKS_PER_WRITE", 3),
-            ):
+            # So that a job of some tasks takes several writes, as a big one does.
+            with mock.patch.object(jobs_loop, "TASKS_PER_WRITE", 3):
                 yield
         finally:
             for logger in loggers:
