@@ -21,13 +21,13 @@ check: .venv/.dev  ## format, lint, types, drawings, unit tests: under a minute
 
 test: check  ## all but the end-to-end tests
 	$(BIN)/pytest -q tests/contracts tests/conformance
-	$(if $(wildcard tests/simulation/__main__.py),$(BIN)/python -m tests.simulation --seeds 20)
+	$(BIN)/python -m tests.simulation --seeds 20
 
 e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done  ## real processes, real clients
 	$(BIN)/pytest -q tests/e2e
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
-	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
 
 bench: .venv/.bench  ## the numbers we promise; ONLY=spawn: one of them
 	$(BIN)/python -m tests.bench.run $(ONLY)
