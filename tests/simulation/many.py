@@ -34,8 +34,9 @@ def run_many(first: int, count: int) -> int:
             else:
                 steps += outcome.steps
                 tasks += outcome.task_count
+    took_s = time.monotonic() - began_s
     print(
-        f"{count} seeds, {len(failures)} failed; {steps} steps, {tasks} tasks run,"
-        f" {time.monotonic() - began_s:.0f} s"
+        f"seeds {first} to {first + count - 1}: {len(failures)} failed;"
+        f" {steps} steps, {tasks} tasks run, {took_s:.0f} s"
     )
     return 1 if failures else 0

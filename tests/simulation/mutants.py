@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 from unittest import mock
 
-from shoal_agent.core.runs import Runs
+from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.slots import SlotKeeper
 from shoal_controller.core.index import Index
 from shoal_controller.operations import nodes as node_operations
@@ -105,7 +105,7 @@ def _forget_to_kill(original: Any) -> Any:
 
 
 def _forget_an_accepted_run(original: Any) -> Any:
-    def records(runs: Runs) -> Any:
+    def records(runs: LastingRuns) -> Any:
         return original(runs)[1:]
 
     return records
@@ -122,7 +122,7 @@ MUTANTS: Final = (
     Mutant("skip what a lost node held", node_operations, "lose", _skip_what_a_lost_node_held),
     Mutant("leak a slot on the node", SlotKeeper, "_free", _leak_a_slot),
     Mutant("forget to kill", run_operations, "withdraw", _forget_to_kill),
-    Mutant("forget a run in a snapshot", Runs, "records", _forget_an_accepted_run),
+    Mutant("forget a run in a snapshot", LastingRuns, "records", _forget_an_accepted_run),
 )
 
 
