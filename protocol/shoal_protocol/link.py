@@ -15,6 +15,7 @@ harmless.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +70,12 @@ class LinkEnd:
         return self._durable_seq
 
     def connected(
-        self, peer_incarnation: str, we_were: str, peer_received_seq: int, now_s: float
+        self,
+        peer_incarnation: str,
+        we_were: str,
+        peer_received_seq: int,
+        now_s: float,
+        has: Callable[[Message], bool] = lambda _: False,
     ) -> None:
         """A connection is open and the handshake is done.
 
@@ -77,6 +83,8 @@ class LinkEnd:
         we_were            our incarnation as the peer last knew it; unlike ours its numbers mean
                            nothing
         peer_received_seq  the last of our messages that the peer made durable
+        has                whether a peer that lost count shows that a message reached an earlier
+                           life of it: such a one is not sent again
         """
         if peer_incarnation != self.peer_incarnation:
             self.peer_incarnation = peer_incarnation
@@ -84,6 +92,7 @@ class LinkEnd:
         if we_were == self.incarnation:
             self._drop_acked(min(peer_received_seq, self._next_seq - 1))
         else:
+            self._unacked = deque(one for one in self._unacked if not has(one.message))
             self._renumber()
         self._received_seq = self._durable_seq  # what was delivered and not durable comes again
         self.is_connected = True

@@ -23,12 +23,16 @@ class RunPhase(StrEnum):
 
     QUEUED = "queued"  # accepted, waiting for slots: it can still be given back
     RUNNING = "running"  # holds its slots: downloading, running or uploading
-    ENDED = "ended"  # its result is recorded in the agent's journal and not yet acknowledged
+    ENDED = "ended"  # its end is recorded in the agent's journal and not yet acknowledged
 
 
 @dataclass(frozen=True, slots=True)
 class HeldRun:
-    """A run that an agent holds when it connects."""
+    """A run that an agent holds when it connects.
+
+    One that was returned, killed or lost is ENDED too, until that is acknowledged: it is not to be
+    sent again. It holds no slots.
+    """
 
     run: RunId
     phase: RunPhase

@@ -43,6 +43,7 @@ from shoal_protocol.messages import (
     RunEnded,
     RunGone,
     RunLost,
+    RunPhase,
     RunReturned,
     RunStarted,
 )
@@ -91,7 +92,8 @@ class RunLedger:
     @property
     def held(self) -> tuple[HeldRun, ...]:
         """What Hello tells of every run."""
-        return tuple(HeldRun(r.run, r.phase, r.spec.slots) for r in self._runs.values())
+        closed = (HeldRun(c.run, RunPhase.ENDED, 0) for c in self._closed.values())
+        return (*(HeldRun(r.run, r.phase, r.spec.slots) for r in self._runs.values()), *closed)
 
     @property
     def is_busy(self) -> bool:

@@ -25,7 +25,14 @@ from shoal_protocol.codec import (
     encode_frame,
     encode_message,
 )
-from shoal_protocol.messages import PROTOCOL_VERSION, FileReply, Hello, ToController, Welcome
+from shoal_protocol.messages import (
+    PROTOCOL_VERSION,
+    FileReply,
+    Hello,
+    RunTask,
+    ToController,
+    Welcome,
+)
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +183,15 @@ class Connection:
         # it is told that we know nothing of it, so that it counts from 1 as we do. That holds too
         # when an earlier handshake reached us and its Welcome did not arrive.
         known = end.peer_incarnation if hello.peer_incarnation == end.incarnation else ""
+        held = {run.run for run in hello.runs}
         end.connected(
-            hello.incarnation, hello.peer_incarnation, hello.received_seq, self._clock.monotonic()
+            hello.incarnation,
+            hello.peer_incarnation,
+            hello.received_seq,
+            self._clock.monotonic(),
+            # An earlier life of the agent took these on. Told again after their end was
+            # acknowledged and forgotten, they would run once more.
+            lambda message: isinstance(message, RunTask) and message.run in held,
         )
         config = await self._events.hello(link.ref, hello, end)
         welcome = Welcome(PROTOCOL_VERSION, end.incarnation, known, end.received_seq, config)

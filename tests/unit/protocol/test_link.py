@@ -218,6 +218,21 @@ def test_a_peer_of_another_life_is_told_everything_from_1() -> None:
     assert one.unacked_messages == ()
 
 
+def test_what_an_earlier_life_of_the_peer_had_is_not_sent_to_the_next() -> None:
+    one, other = a_pair()
+    for number in (1, 2, 3):
+        one.send(kill(number), 0.0)
+    carry(one, other, 0.0)
+    other.acknowledge(2, "one")  # durable, but the acknowledgement is lost with the process
+    reborn = LinkEnd("reborn")
+    reborn.connected("one", "", 0, 1.0)
+    one.connected("reborn", "", 0, 1.0, lambda message: message in (kill(1), kill(2)))
+    assert carry(one, reborn, 1.0) == [kill(3)]
+    reborn.acknowledge(1, "one")
+    carry(reborn, one, 1.0)
+    assert one.unacked_messages == ()
+
+
 def test_an_acknowledgement_meant_for_an_earlier_life_of_the_peer_counts_for_nothing() -> None:
     one, other = a_pair()
     one.send(kill(1), 0.0)
