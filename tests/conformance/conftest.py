@@ -19,8 +19,8 @@ from yarl import URL
 from shoal_controller.api.app import create_app
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
+from shoal_controller.core.changes import NodePut
 from shoal_controller.core.errors import Unavailable
-from shoal_controller.core.index import NodePut
 from shoal_controller.core.node import Node, NodeState
 from shoal_controller.core.task import Ended, Placed, advance
 from shoal_controller.loops.pools import reconcile_pools

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal_agent.core.slots import RunState
-from shoal_controller.core.index import Counts, Index, Standing
+from shoal_controller.core.changes import Standing
+from shoal_controller.core.index import Index
 from shoal_controller.core.job import JobState
 from shoal_controller.core.node import NodeState
 from shoal_controller.core.pool import AllocationState
 from shoal_controller.core.task import TaskResult, TaskState
+from shoal_controller.core.views import Counts
 from shoal_controller.operations.context import build_index
 from tests.simulation.controller import SimContext
 from tests.simulation.ledger import Belief, Broken

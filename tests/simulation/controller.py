@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 
 from shoal_controller.core.account import Account, Quotas
+from shoal_controller.core.changes import TaskMoved
 from shoal_controller.core.errors import Refused, Unavailable
-from shoal_controller.core.index import TaskMoved
 from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.connection import Connection

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from shoal_controller.core.index import TaskMoved
+from shoal_controller.core.changes import TaskMoved
 from shoal_controller.core.job import JobState
 from shoal_controller.core.task import TaskResult, TaskState
 

@@ -7,15 +7,26 @@ mutable structure of core/ and belongs to the event loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
+from shoal_controller.core.changes import (
+    Change,
+    JobGone,
+    JobPut,
+    NodeGone,
+    NodePut,
+    PoolGone,
+    PoolPut,
+    Ready,
+    TaskMoved,
+    TasksAdded,
+)
 from shoal_controller.core.ids import fold
-from shoal_controller.core.job import LIVE, AllTasksComplete, Job, JobState
-from shoal_controller.core.node import Node, NodeState, takes_tasks
-from shoal_controller.core.pool import NodeFillType, Pool
-from shoal_controller.core.task import TaskResult, TaskState
+from shoal_controller.core.job import AllTasksComplete, Job
+from shoal_controller.core.node import Node, takes_tasks
+from shoal_controller.core.pool import NodeFillType
+from shoal_controller.core.task import TaskState
+from shoal_controller.core.views import JobView, NodeView, PoolView, RunView
 from shoal_protocol.specs import RunId
 
 WINDOW_TASKS_MAX: Final = 1000
@@ -24,235 +35,6 @@ RUN_S_MIN: Final = 0.0005
 """No run is expected to be shorter than the fork and exec it takes."""
 _MEAN_WEIGHT: Final = 0.1
 RECENT_TASKS_MAX: Final = 10
-
-
-class Standing(NamedTuple):
-    """Where a task stands, as far as counting and scheduling care."""
-
-    state: TaskState
-    result: TaskResult | None
-    is_placed: bool
-
-
-NEW: Final = Standing(TaskState.ACTIVE, None, False)
-
-
-class Ready(NamedTuple):
-    """A waiting task in a job's window."""
-
-    serial: int
-    slots: int
-    attempt: int
-    affinity_id: str | None
-
-
-# --- changes --------------------------------------------------------------------------------------
-
-
-class PoolPut(NamedTuple):
-    """A pool was created or changed."""
-
-    pool: Pool
-
-
-class PoolGone(NamedTuple):
-    """A pool is no more."""
-
-    pool_id: str
-
-
-class NodePut(NamedTuple):
-    """A node was created or changed."""
-
-    node: Node
-
-
-class NodeGone(NamedTuple):
-    """A node is no more."""
-
-    serial: int
-
-
-class JobPut(NamedTuple):
-    """A job was created or changed."""
-
-    job: Job
-
-
-class JobGone(NamedTuple):
-    """A job is no more; its tasks went before."""
-
-    serial: int
-
-
-class TasksAdded(NamedTuple):
-    """New waiting tasks, serials rising."""
-
-    job_serial: int
-    tasks: list[Ready]
-
-
-class TaskMoved(NamedTuple):
-    """A task stands elsewhere now.
-
-    attempt    of the task after the change
-    node       serial of the node that holds it now, or held it until now
-    after      None: the task was deleted
-    is_killed  its run is being killed: its slots are free only once the node says that it is gone
-    run_s      how long the run took that ended with this change
-    """
-
-    serial: int
-    job_serial: int
-    slots: int
-    attempt: int
-    affinity_id: str | None
-    before: Standing
-    after: Standing | None
-    node: int | None = None
-    is_killed: bool = False
-    run_s: float | None = None
-
-
-Change = PoolPut | PoolGone | NodePut | NodeGone | JobPut | JobGone | TasksAdded | TaskMoved
-
-
-# --- views ----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Counts:
-    """Tasks, or slots of tasks, by where they stand."""
-
-    active: int = 0
-    running: int = 0
-    succeeded: int = 0
-    failed: int = 0
-
-    def add(self, standing: Standing, count: int) -> None:
-        match standing.state:
-            case TaskState.ACTIVE:
-                self.active += count
-            case TaskState.RUNNING | TaskState.PREPARING:
-                self.running += count
-            case TaskState.COMPLETED if standing.result == TaskResult.SUCCESS:
-                self.succeeded += count
-            case _:
-                self.failed += count
-
-    @property
-    def completed(self) -> int:
-        return self.succeeded + self.failed
-
-
-@dataclass(slots=True)
-class RunView:
-    """A run that a node holds. `expected_s`: how long runs of its job took lately."""
-
-    serial: int
-    attempt: int
-    job_serial: int
-    slots: int
-    is_started: bool
-    expected_s: float
-    is_recalled: bool = False
-
-    @property
-    def run(self) -> RunId:
-        return RunId(self.serial, self.attempt)
-
-
-@dataclass(slots=True)
-class NodeView:
-    """A node and what it holds.
-
-    dying         runs that are being killed there, and their slots
-    used          slots of all it holds, dying ones included; more than `slots` when tasks are
-                  queued there ahead of their turn
-    load_s        expected seconds of work it holds
-    progress_s    monotonic time of its last start or end of a run
-    is_connected  its agent's link is up; not stored, false after a start of the controller
-    """
-
-    serial: int
-    id: str
-    pool_key: str
-    slots: int
-    takes_tasks: bool
-    state: NodeState
-    is_dedicated: bool = True
-    is_connected: bool = False
-    runs: dict[int, RunView] = field(default_factory=dict[int, RunView])
-    dying: dict[RunId, int] = field(default_factory=dict[RunId, int])
-    used: int = 0
-    load_s: float = 0.0
-    progress_s: float = 0.0
-    heard_s: float = 0.0
-    recent: dict[int, None] = field(default_factory=dict[int, None])
-
-    @property
-    def running_count(self) -> int:
-        return sum(1 for run in self.runs.values() if run.is_started)
-
-    @property
-    def running_slots(self) -> int:
-        return sum(run.slots for run in self.runs.values() if run.is_started)
-
-
-@dataclass(slots=True)
-class JobView:
-    """A job's counters and the window of its waiting tasks.
-
-    window      in order of submission; `again` holds requeued ones, which go first
-    window_end  all waiting tasks up to this serial are in memory
-    has_more    there may be waiting tasks beyond window_end, on disk
-    epoch       rises when waiting tasks were added on disk only
-    mean_run_s  how long its runs took lately; None before the first ended
-    deadline    when its wall clock runs out
-    """
-
-    serial: int
-    id: str
-    pool_key: str
-    priority: int
-    state: JobState
-    max_parallel_tasks: int
-    ends_with_tasks: bool
-    tasks: Counts = field(default_factory=Counts)
-    slots: Counts = field(default_factory=Counts)
-    window: dict[int, Ready] = field(default_factory=dict[int, Ready])
-    again: dict[int, Ready] = field(default_factory=dict[int, Ready])
-    window_end: int = 0
-    has_more: bool = False
-    epoch: int = 0
-    placed_count: int = 0
-    mean_run_s: float | None = None
-    deadline: datetime | None = None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it has neither ended nor begun to."""
-        return self.state in LIVE
-
-    @property
-    def has_ready(self) -> bool:
-        return bool(self.window or self.again)
-
-
-@dataclass(slots=True)
-class PoolView:
-    """A pool: how it fills its nodes, and which it has.
-
-    exists   False: only jobs name it, it was deleted or never was
-    """
-
-    id: str
-    key: str
-    fill_type: NodeFillType
-    exists: bool = False
-    nodes: dict[int, NodeView] = field(default_factory=dict[int, NodeView])
-    jobs: dict[int, JobView] = field(default_factory=dict[int, JobView])
-    last_served: int = 0
 
 
 class Index:

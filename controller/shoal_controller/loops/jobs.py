@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from shoal_controller.core.index import JobGone, JobView
+from shoal_controller.core.changes import JobGone
 from shoal_controller.core.job import (
     LIVE,
     DisableOption,
@@ -16,6 +16,7 @@ from shoal_controller.core.job import (
     TerminateReason,
 )
 from shoal_controller.core.task import Requeued, TaskState, Terminated
+from shoal_controller.core.views import JobView
 from shoal_controller.loops.driver import Loop
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.core.index import NodeView
 from shoal_controller.core.node import NodeState, moved
+from shoal_controller.core.views import NodeView
 from shoal_controller.loops.driver import Loop
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations.context import Context

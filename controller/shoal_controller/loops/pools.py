@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shoal_controller.core import pool as pool_rules
+from shoal_controller.core.changes import NodeGone, NodePut, PoolGone, PoolPut
 from shoal_controller.core.errors import Unavailable
-from shoal_controller.core.index import NodeGone, NodePut, PoolGone, PoolPut
 from shoal_controller.core.node import Node, NodeState, moved
 from shoal_controller.core.pool import Pool, ResizeError
 from shoal_controller.core.reconcile import Resize, resize

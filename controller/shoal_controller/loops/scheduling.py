@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.core.index import JobView
 from shoal_controller.core.job import JobState
 from shoal_controller.core.scheduler import plan
+from shoal_controller.core.views import JobView
 from shoal_controller.loops.driver import Loop
 from shoal_controller.operations.context import SCHEDULING, Context
 from shoal_controller.operations.placements import carry_out

@@ -14,7 +14,8 @@ from typing import Final, Protocol, TypeVar
 
 from shoal_controller.clock import Clock
 from shoal_controller.core.account import Account
-from shoal_controller.core.index import Index, JobPut, NodePut, PoolPut, Standing, TaskMoved
+from shoal_controller.core.changes import JobPut, NodePut, PoolPut, Standing, TaskMoved
+from shoal_controller.core.index import Index
 from shoal_controller.core.scheduler import Limits
 from shoal_controller.core.task import TaskResult, TaskState
 from shoal_controller.store import jobs, nodes, pools, tasks

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shoal_controller.core.changes import JobPut
 from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused, invalid_property
-from shoal_controller.core.index import JobPut
 from shoal_controller.core.job import (
     AllTasksComplete,
     Delete,

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from shoal_controller.core import node as rules
+from shoal_controller.core.changes import NodePut
 from shoal_controller.core.errors import Refused
-from shoal_controller.core.index import NodePut
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.core.node import Node, NodeState
 from shoal_controller.core.odata import fields

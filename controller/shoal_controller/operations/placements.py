@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal_controller.core.index import NEW, TaskMoved
+from shoal_controller.core.changes import NEW, TaskMoved
 from shoal_controller.core.job import JobDefinition, JobState
 from shoal_controller.core.scheduler import Placement, Plan
 from shoal_controller.core.task import TaskDefinition, retries_left

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from shoal_controller.core import pool as rules
+from shoal_controller.core.changes import NodePut, PoolPut
 from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.ids import fold
-from shoal_controller.core.index import NodePut, PoolPut
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.core.node import NodeState, moved
 from shoal_controller.core.pool import (

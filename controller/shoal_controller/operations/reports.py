@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from shoal_controller.core.changes import Standing, TaskMoved
 from shoal_controller.core.errors import Refused
-from shoal_controller.core.index import RunView, Standing, TaskMoved
 from shoal_controller.core.job import JobState, TaskFailureMode, Terminate, TerminateReason
 from shoal_controller.core.node import Node, NodeState, StartTaskInfo, moved
 from shoal_controller.core.task import (
@@ -26,6 +26,7 @@ from shoal_controller.core.task import (
     TaskState,
     advance,
 )
+from shoal_controller.core.views import RunView
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shoal_controller.core.changes import Standing, TaskMoved
 from shoal_controller.core.ids import fold
-from shoal_controller.core.index import Standing, TaskMoved
 from shoal_controller.core.task import (
     Lost,
     Requeued,

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from shoal_controller.core.changes import Ready, TasksAdded
 from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused
-from shoal_controller.core.index import Ready, TasksAdded
 from shoal_controller.core.job import Job, check_takes_tasks
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.core.task import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.core.index import Ready, Standing
+from shoal_controller.core.changes import Ready, Standing
 from shoal_controller.core.task import Task, TaskDefinition, TaskResult, TaskState
 from shoal_controller.store.columns import (
     decoder,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, groupby, islice
 
-from shoal_controller.core.index import JobView, PoolView, Ready
+from shoal_controller.core.changes import Ready
 from shoal_controller.core.job import JobState
+from shoal_controller.core.views import JobView, PoolView
 
 
 def groups(pool: PoolView) -> Iterator[list[JobView]]:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from shoal_controller.core.index import WINDOW_TASKS_MAX, Index, JobView, NodeView, PoolView, Ready
+from shoal_controller.core.changes import Ready
+from shoal_controller.core.index import WINDOW_TASKS_MAX, Index
 from shoal_controller.core.pool import NodeFillType
 from shoal_controller.core.scheduler.order import groups, ready
+from shoal_controller.core.views import JobView, NodeView, PoolView
 from shoal_protocol.specs import RunId
 
 _MISFITS_MAX: Final = 100

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shoal_controller.core.index import Index, JobGone, JobPut, PoolGone, PoolPut
+from shoal_controller.core.changes import JobGone, JobPut, PoolGone, PoolPut
+from shoal_controller.core.index import Index
 from shoal_controller.core.pool import NodeFillType
 from tests.builders import a_job, a_pool
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal_controller.core.index import (
+from shoal_controller.core.changes import (
     NEW,
-    Index,
     JobPut,
     NodePut,
     PoolPut,
@@ -18,6 +17,7 @@ from shoal_controller.core.index import (
     TaskMoved,
     TasksAdded,
 )
+from shoal_controller.core.index import Index
 from shoal_controller.core.job import JobDefinition, JobState
 from shoal_controller.core.node import NodeState
 from shoal_controller.core.pool import NodeFillType
