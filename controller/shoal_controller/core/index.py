@@ -160,6 +160,7 @@ class Index:
         view.slots = node.slots
         view.state = node.state
         view.is_dedicated = node.is_dedicated
+        view.is_pending = node.pending is not None
         view.takes_tasks = takes_tasks(node)
 
     def _add_tasks(self, job: JobView, tasks: list[Ready]) -> None:

@@ -64,6 +64,7 @@ class NodeView:
                   queued there ahead of their turn
     load_s        expected seconds of work it holds
     progress_s    monotonic time of its last start or end of a run
+    is_pending    a reboot or removal waits for what it holds
     is_connected  its agent's link is up; not stored, false after a start of the controller
     """
 
@@ -74,6 +75,7 @@ class NodeView:
     takes_tasks: bool
     state: NodeState
     is_dedicated: bool = True
+    is_pending: bool = False
     is_connected: bool = False
     runs: dict[int, RunView] = field(default_factory=dict[int, RunView])
     dying: dict[RunId, int] = field(default_factory=dict[RunId, int])
@@ -82,6 +84,11 @@ class NodeView:
     progress_s: float = 0.0
     heard_s: float = 0.0
     recent: dict[int, None] = field(default_factory=dict[int, None])
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether something is to be done about it: made, emptied for a reboot, or removed."""
+        return self.is_pending or self.state in (NodeState.CREATING, NodeState.LEAVING_POOL)
 
     @property
     def running_count(self) -> int:

@@ -64,13 +64,14 @@ async def reconcile_pools(ctx: Context, fleet: Fleet) -> bool:
         if _needs_work(pool):
             await ctx.settle(lambda tx, serial=pool.serial: _resize(ctx, tx, serial, fleet))
     more = False
-    for row in await ctx.store.read(nodes.ALL):
-        node = nodes.node(row)
-        try:
-            more |= await _work_on(ctx, fleet, node)
-        except Unavailable as err:
-            log.warning("node %s: %s; trying again", node.id, err)
-            await _note_failure(ctx, node, str(err))
+    for serial in [view.serial for view in ctx.index.nodes.values() if view.is_on_its_way]:
+        for row in await ctx.store.read(nodes.BY_SERIAL, (serial,)):
+            node = nodes.node(row)
+            try:
+                more |= await _work_on(ctx, fleet, node)
+            except Unavailable as err:
+                log.warning("node %s: %s; trying again", node.id, err)
+                await _note_failure(ctx, node, str(err))
     return more
 
 
