@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 
 from shoal_controller.core.account import Account, Quotas
-from shoal_controller.core.changes import TaskMoved
+from shoal_controller.core.changes import NodePut, TaskMoved
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import Fleet
@@ -92,6 +92,8 @@ class SimDatabase(Database):
         for change in (change for tx in group for change in tx.changes):
             if isinstance(change, TaskMoved):
                 world.ledger.task_moved(change)
+            elif isinstance(change, NodePut):
+                world.ledger.node_put(change.node)
         world.crash_point("controller", "after a commit")
 
     def die(self) -> None:

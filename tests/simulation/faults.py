@@ -24,7 +24,7 @@ EVENTS: Final = {
     "agent_crash": 3.0,
     "reset": 2.0,
     "short_cut": 1.0,
-    "long_cut": 0.3,
+    "long_cut": 1.0,
     "spawner_crash": 0.7,
     "power_cycle": 0.5,
 }
@@ -93,7 +93,8 @@ class Faults:
         nodes = list(world.nodes.values())
         if not nodes:
             return
-        node = rng.choice(nodes)
+        busy = [node for node in nodes if node.spawner and node.spawner.scripts]
+        node = rng.choice(busy if busy and rng.random() < 0.7 else nodes)
         match kind:
             case "agent_crash":
                 node.kill_agent()
@@ -105,7 +106,8 @@ class Faults:
                 world.trace("reset", node.label)
                 world.network.reset(node.label)
             case _:
-                seconds = rng.uniform(200, 500) if kind == "long_cut" else rng.uniform(1, 40)
-                world.trace("cut", node.label, round(seconds))
-                world.network.unreachable.add(node.label)
-                world.loop.later(seconds, world.network.unreachable.discard, node.label)
+                seconds = rng.uniform(200, 600) if kind == "long_cut" else rng.uniform(1, 40)
+                if node.label not in world.network.unreachable:
+                    world.trace("cut", node.label, round(seconds))
+                    world.network.unreachable.add(node.label)
+                    world.loop.later(seconds, world.network.unreachable.discard, node.label)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shoal_controller.core.changes import TaskMoved
 from shoal_controller.core.job import JobState
+from shoal_controller.core.node import Node
 from shoal_controller.core.task import TaskResult, TaskState
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimNode
     from tests.simulation.spawner import Script
     from tests.simulation.world import World
+
+
+KILLED_S_MAX: Final = 60.0
+"""Silence is noticed, the agent dials again, the order is repeated, the processes are swept."""
 
 
 class Broken(AssertionError):
@@ -56,10 +61,13 @@ class Ledger:
         self.succeeded: set[int] = set()
         self.results: set[tuple[int, int]] = set()
         self.successes_on: Counter[int] = Counter()
+        self.completed_count = 0
         self.jobs: dict[str, Belief] = {}
         self.tasks: dict[str, dict[str, Belief]] = {}
         self.ended_jobs: set[str] = set()
         self.job_states: dict[int, JobState] = {}
+        self._nodes: dict[int, str] = {}
+        self._superseded: dict[str, float] = {}  # when the controller decided a run's outcome
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -98,6 +106,8 @@ class Ledger:
         before, after = change.before, change.after
         key = f"{change.serial}.{change.attempt}"
         shown = "gone" if after is None else f"{after.state}{'+' if after.is_placed else ''}"
+        if before.is_placed and (after is None or not after.is_placed):
+            self._superseded[key] = self._world.loop.time()
         self._world.trace("task", key, f"{before.state}{'+' if before.is_placed else ''}", shown)
         if after is None:
             return
@@ -110,6 +120,7 @@ class Ledger:
             self.results.add(run)
             if not before.is_placed:
                 raise self._world.broken("one result", f"{key} was not placed")
+        self.completed_count += after.state == TaskState.COMPLETED
         if after.state == TaskState.COMPLETED and after.result == TaskResult.SUCCESS:
             life = self.lives.get(key)
             if life is None or not life.is_over or life.exit_code != 0:
@@ -117,6 +128,24 @@ class Ledger:
             self.succeeded.add(change.serial)
             if change.node is not None:
                 self.successes_on[change.node] += 1
+
+    def node_put(self, node: Node) -> None:
+        """A node's record was committed."""
+        shown = f"{node.state}{' closed' if node.scheduling_state == 'disabled' else ''}"
+        shown += f" pending {node.pending}" if node.pending else ""
+        if self._nodes.get(node.serial) != shown:
+            self._nodes[node.serial] = shown
+            self._world.trace("node", self._world.labels.get(node.id, node.serial), shown)
+
+    def check_killed(self) -> None:
+        """No process outlives the controller's decision about its run by much; when all is calm."""
+        world = self._world
+        for key, since_s in self._superseded.items():
+            life = self.lives.get(key)
+            if life is None or life.is_over or life.label in world.cut_at_the_end:
+                continue
+            if world.loop.time() - max(since_s, world.calm_s) > KILLED_S_MAX:
+                raise world.broken("killed runs end", f"{key} still runs on {life.label}")
 
     def job_seen(self, serial: int, job_id: str, state: JobState) -> None:
         """A committed state of a job; ended jobs stay ended."""

@@ -39,8 +39,8 @@ from tests.simulation.virtual import (
 
 TRACE_MAX: Final = 60
 CHAOS_S: Final = 120.0
-CALM_S_MAX: Final = 2000.0
-"""After the last fault everything ends within so long: silence, resizes and retries included."""
+CALM_S_MAX: Final = 1200.0
+"""After the last fault something ends at least so often: silence, resizes and retries included."""
 FULL_CHECK_EVERY: Final = 10
 
 
@@ -82,6 +82,8 @@ class World:
         self.labels: dict[str, str] = {}
         self.processes: list[Process] = []
         self.failure: BaseException | None = None
+        self.calm_s = 0.0
+        self.cut_at_the_end: frozenset[str] = frozenset()
         self.ledger = Ledger(self)
         self.network = Network(self, self.loop, self.rng)
         self.controller = SimController(self, folder / "state.db")
@@ -193,6 +195,8 @@ class World:
             for story in self.users.stories(until_s):
                 group.create_task(story)
         self.faults.stop()
+        self.calm_s = self.loop.time()
+        self.cut_at_the_end = frozenset(self.network.unreachable)
         self.trace("calm")
         await self.users.make_peace(self.unrest, CALM_S_MAX)
         ctx, snapshot = self._state()
