@@ -19,7 +19,7 @@ async def test_a_new_job_is_shown_with_all_that_was_filled_in(caller: Caller) ->
     assert answer.headers["Location"] == f"{caller.base}/jobs/job-1"
     assert answer.headers["DataServiceId"] == f"{caller.base}/jobs/job-1"
     got = await caller.get("/jobs/j1")
-    at = "2026-05-01T12:00:00.000002Z"
+    at = "2026-05-01T12:00:00.000003Z"
     assert list(got.json.items()) == [
         ("odata.metadata", f"{caller.base}/$metadata#jobs/@Element"),
         ("id", "J1"),

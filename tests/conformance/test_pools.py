@@ -16,7 +16,7 @@ async def test_a_new_pool_is_shown_with_all_that_was_filled_in(caller: Caller) -
     assert answer.headers["DataServiceId"] == f"{caller.base}/pools/P1"
     got = await caller.get("/pools/p1")
     assert got.headers["ETag"] == answer.headers["ETag"]
-    at = "2026-05-01T12:00:00.000002Z"
+    at = "2026-05-01T12:00:00.000003Z"
     assert list(got.json.items()) == [
         ("odata.metadata", f"{caller.base}/$metadata#pools/@Element"),
         ("id", "P1"),

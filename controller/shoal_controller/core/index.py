@@ -195,9 +195,9 @@ class Index:
         elif was_placed and not is_placed:
             self._unplace(job, change)
         elif is_placed and change.node is not None and after is not None:
-            run = self.nodes[change.node].runs[change.serial]
-            run.is_started = after.state == TaskState.RUNNING
-            self._touch(self.nodes[change.node], change.serial)
+            node = self.nodes[change.node]
+            self._set_started(node, node.runs[change.serial], after.state == TaskState.RUNNING)
+            self._touch(node, change.serial)
         if after is None or after.state != TaskState.ACTIVE or is_placed:
             job.window.pop(change.serial, None)
             job.again.pop(change.serial, None)
@@ -221,8 +221,9 @@ class Index:
         expected_s = job.mean_run_s or 0.0
         is_started = change.after is not None and change.after.state == TaskState.RUNNING
         node.runs[change.serial] = RunView(
-            change.serial, change.attempt, job.serial, change.slots, is_started, expected_s
+            change.serial, change.attempt, job.serial, change.slots, False, expected_s
         )
+        self._set_started(node, node.runs[change.serial], is_started)
         node.used += change.slots
         node.load_s += expected_s
         if len(node.runs) == 1:
@@ -236,6 +237,7 @@ class Index:
         run = node.runs.pop(change.serial, None)
         if run is None:
             return
+        self._set_started(node, run, False)
         node.load_s = node.load_s - run.expected_s if node.runs else 0.0
         if change.is_killed:
             node.dying[run.run] = run.slots
@@ -243,6 +245,15 @@ class Index:
             node.used -= run.slots
             node.progress_s = self.now_s
         self._touch(node, change.serial)
+
+    def _set_started(self, node: NodeView, run: RunView, is_started: bool) -> None:
+        if run.is_started == is_started:
+            return
+        was_running = node.running_count > 0
+        run.is_started = is_started
+        node.running_count += 1 if is_started else -1
+        if was_running != (node.running_count > 0):
+            node.switched_s = self.now_s
 
     def _touch(self, node: NodeView, serial: int) -> None:
         node.recent.pop(serial, None)
@@ -258,6 +269,8 @@ class Index:
         for node in self.nodes.values():
             slots = sum(run.slots for run in node.runs.values()) + sum(node.dying.values())
             assert node.used == slots, (node.id, node.used, slots)
+            started = [run for run in node.runs.values() if run.is_started]
+            assert node.running_count == len(started), (node.id, node.running_count)
             for run in node.runs.values():
                 placed[run.job_serial] = placed.get(run.job_serial, 0) + 1
         for job in self.jobs.values():

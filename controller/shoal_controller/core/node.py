@@ -129,8 +129,11 @@ def takes_tasks(node: Node) -> bool:
 
 
 def check_rebootable(node: Node) -> None:
-    """Raise Refused unless a reboot may be asked for."""
-    if node.state in REBOOTABLE and node.pending is None:
+    """Raise Refused unless a reboot may be asked for.
+
+    One that still waits for its tasks may be asked for again: the new option takes its place.
+    """
+    if node.state in REBOOTABLE:
         return
     match node.state:
         case NodeState.CREATING:

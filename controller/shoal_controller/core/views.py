@@ -63,6 +63,8 @@ class NodeView:
     used          slots of all it holds, dying ones included; more than `slots` when tasks are
                   queued there ahead of their turn
     load_s        expected seconds of work it holds
+    running_count runs that have their slots: what makes a node `running`
+    switched_s    monotonic time at which running_count last rose from or fell to none
     progress_s    monotonic time of its last start or end of a run
     is_pending    a reboot or removal waits for what it holds
     is_connected  its agent's link is up; not stored, false after a start of the controller
@@ -81,6 +83,8 @@ class NodeView:
     dying: dict[RunId, int] = field(default_factory=dict[RunId, int])
     used: int = 0
     load_s: float = 0.0
+    running_count: int = 0
+    switched_s: float | None = None
     progress_s: float = 0.0
     heard_s: float = 0.0
     recent: dict[int, None] = field(default_factory=dict[int, None])
@@ -89,10 +93,6 @@ class NodeView:
     def is_on_its_way(self) -> bool:
         """Whether something is to be done about it: made, emptied for a reboot, or removed."""
         return self.is_pending or self.state in (NodeState.CREATING, NodeState.LEAVING_POOL)
-
-    @property
-    def running_count(self) -> int:
-        return sum(1 for run in self.runs.values() if run.is_started)
 
     @property
     def running_slots(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -86,10 +87,11 @@ class Context:
         self.limits = limits or Limits()
         self.wakes = Wakes()
         self.index = Index(self.limits.window_tasks_max)
+        self._began_at, self._began_s = clock.now(), clock.monotonic()
         self.store = store_type(
             path, self._committed, commit_inline=commit_inline, clock_s=clock.monotonic
         )
-        build_index(self.index, self.store, clock.monotonic())
+        build_index(self.index, self.store, self._began_s)
         for loop in (SCHEDULING, POOLS, JOBS):
             self.wakes.wake(loop)
 
@@ -99,6 +101,10 @@ class Context:
         Raises what `decide` raised (nothing is kept then), or Unavailable when the disk refuses.
         """
         return await self.store.write(decide)
+
+    def wall_time(self, monotonic_s: float) -> datetime:
+        """Return when that was by the wall clock, as it went when this process began."""
+        return self._began_at + timedelta(seconds=monotonic_s - self._began_s)
 
     async def close(self) -> None:
         await self.store.close()
@@ -139,6 +145,8 @@ def build_index(index: Index, store: Database, now_s: float) -> None:
             ),
             now_s,
         )
+    for node in index.nodes.values():
+        node.switched_s = None  # it did not switch just now
     for job in index.jobs.values():
         job.has_more = True
 

@@ -103,7 +103,7 @@ async def disable_scheduling(
 
     def decide(tx: Tx) -> None:
         node = rules.disable_scheduling(find_node(tx, pool_id, node_id))
-        put(tx, node)
+        put(tx, _switched(ctx, node, now))
         clear(ctx, tx, node, option, now)
 
     await ctx.settle(decide)
@@ -111,11 +111,19 @@ async def disable_scheduling(
 
 async def enable_scheduling(ctx: Context, pool_id: str, node_id: str) -> None:
     """Open a node to new tasks again."""
+    now = ctx.clock.now()
 
     def decide(tx: Tx) -> None:
-        put(tx, rules.enable_scheduling(find_node(tx, pool_id, node_id)))
+        put(tx, _switched(ctx, rules.enable_scheduling(find_node(tx, pool_id, node_id)), now))
 
     await ctx.settle(decide)
+
+
+def _switched(ctx: Context, node: Node, now: datetime) -> Node:
+    """Return a node whose scheduling state was changed: an idle one turns offline, or back."""
+    view = ctx.index.nodes.get(node.serial)
+    is_idle = node.state == NodeState.IDLE and (view is None or view.running_count == 0)
+    return replace(node, state_at=now) if is_idle else node
 
 
 # --- used by operations and loops -----------------------------------------------------------------
@@ -201,9 +209,13 @@ async def _view(ctx: Context, node: Node) -> NodeView:
             job_view = ctx.index.jobs.get(task.job_serial)
             if job_view is not None:
                 recent.append((job_view.id, task))
-    changed = [task.state_at for _, task in recent]
     state = rules.shown_state(node, running)
-    state_at = max([node.state_at, *changed]) if node.state == NodeState.IDLE else node.state_at
+    state_at = node.state_at
+    if node.state == NodeState.IDLE and view is not None:
+        if view.switched_s is not None:
+            state_at = max(state_at, ctx.wall_time(view.switched_s))
+        else:  # not since this process began: as exact as its last tasks tell
+            state_at = max([state_at, *(task.state_at for _, task in recent)])
     slots = 0 if view is None else view.running_slots
     return NodeView(node, state, state_at, running, slots, recent)
 
