@@ -274,7 +274,9 @@ def _take(ctx: Context, tx: Tx, node_serial: int, entries: Sequence[Entry], now:
                 pass
     if tally.run:
         nodes.count_tasks(tx, node_serial, tally.run, tally.succeeded)
-        tx.wakes |= {SCHEDULING, JOBS, POOLS}
+        tx.wakes |= {SCHEDULING, JOBS}
+        if view is not None and view.is_on_its_way:
+            tx.wakes.add(POOLS)
 
 
 def _change(
