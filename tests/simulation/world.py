@@ -165,22 +165,24 @@ class World:
 
     def run(self) -> Outcome:
         """Live from beginning to end; raise Failure when something does not hold."""
+        ended_at = 0
         try:
             with self._patched():
                 try:
                     self.loop.run_until_complete(self._live())
                 finally:
+                    ended_at = self.loop.step_count
                     self.loop.after_step = lambda: None
                     self.loop.run_until_complete(self._bury())
         except Exception as error:
-            raise Failure(self.seed, self.loop.step_count, error, list(self.lines)) from error
+            raise Failure(self.seed, ended_at, error, list(self.lines)) from error
         finally:
             if self._snapshot is not None:
                 self._snapshot.close()
             self.loop.close()
         return Outcome(
             self.seed,
-            self.loop.step_count,
+            ended_at,
             self.loop.time() - 1000,
             self.hash.hexdigest()[:16],
             len(self.ledger.starts),
