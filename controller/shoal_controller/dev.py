@@ -203,7 +203,10 @@ def _ephemeral_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _clear(folder)
+        try:
+            _clear(folder)
+        except (OSError, TimeoutError) as err:  # the exit code is CMD's, whatever is left behind
+            print(f"shoal dev: could not remove {folder}: {err}", file=sys.stderr)
 
 
 def _is_abandoned(folder: Path) -> bool:

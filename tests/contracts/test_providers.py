@@ -304,6 +304,15 @@ def test_directories_closed_by_a_task_are_removed():
         assert stat.S_IMODE(outside.stat().st_mode) == 0o700
 
 
+def test_a_tree_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "node"
+    tree.mkdir()
+    make = "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
+    subprocess.run([sys.executable, "-c", make], cwd=tree, check=True)
+    local.remove_tree(tree)
+    assert not tree.exists()
+
+
 def test_node_ids_have_the_services_form():
     assert NODE_ID.fullmatch(node_id(os.urandom(32), is_dedicated=False))
     assert node_id(bytes(32), is_dedicated=False).endswith("_p")

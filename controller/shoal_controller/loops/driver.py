@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from shoal_controller.operations.context import Context
 
 log = logging.getLogger(__name__)
 
+_failures: dict[str, str] = {}
+"""What failed last, and how: so that a round every second does not fill the log."""
 FAILURE_PAUSE_S: Final = 1.0
 """After a round that failed; what it left undone is found again, as intent is in the store."""
 
@@ -30,6 +32,30 @@ class Loop:
     name: str
     period_s: float
     round: Callable[[Context], Awaitable[bool]]
+
+
+@contextlib.contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Let the round go on with others when one thing fails; it is tried again in a later round.
+
+    The same failure is logged with its traceback once.
+    """
+    try:
+        yield
+    except Unavailable:
+        raise  # the store's trouble is everybody's
+    except Exception as err:
+        is_new = _failures.get(what) != repr(err)
+        _failures[what] = repr(err)
+        log.log(
+            logging.ERROR if is_new else logging.DEBUG,
+            "%s: %s; trying again",
+            what,
+            err,
+            exc_info=is_new,
+        )
+    else:
+        _failures.pop(what, None)
 
 
 async def run(ctx: Context, loop: Loop) -> None:

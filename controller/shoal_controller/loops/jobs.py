@@ -17,7 +17,7 @@ from shoal_controller.core.job import (
 )
 from shoal_controller.core.task import Requeued, TaskState, Terminated
 from shoal_controller.core.views import JobView
-from shoal_controller.loops.driver import Loop
+from shoal_controller.loops.driver import Loop, contained
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, Context
 from shoal_controller.operations.jobs import move_job
@@ -34,10 +34,11 @@ async def work_off(ctx: Context) -> bool:
     """One round over all jobs; return whether something is left that needs no event."""
     more = False
     for view in list(ctx.index.jobs.values()):
-        if view.state in _ON_THEIR_WAY:
-            more |= await ctx.settle(lambda tx, serial=view.serial: _advance(ctx, tx, serial))
-        elif view.state == JobState.ACTIVE and _has_all_complete(view):
-            await ctx.settle(lambda tx, serial=view.serial: _end_if_complete(ctx, tx, serial))
+        with contained(f"job {view.id}"):
+            if view.state in _ON_THEIR_WAY:
+                more |= await ctx.settle(lambda tx, serial=view.serial: _advance(ctx, tx, serial))
+            elif view.state == JobState.ACTIVE and _has_all_complete(view):
+                await ctx.settle(lambda tx, serial=view.serial: _end_if_complete(ctx, tx, serial))
     await _end_overdue(ctx)
     return more
 

@@ -14,7 +14,7 @@ from shoal_controller.core.errors import Unavailable
 from shoal_controller.core.node import Node, NodeState, moved
 from shoal_controller.core.pool import Pool, ResizeError
 from shoal_controller.core.reconcile import Resize, resize
-from shoal_controller.loops.driver import Loop
+from shoal_controller.loops.driver import Loop, contained
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
 from shoal_controller.operations.reports import hash_secret
@@ -62,16 +62,18 @@ async def reconcile_pools(ctx: Context, fleet: Fleet) -> bool:
     for row in await ctx.store.read(pools.ALL):
         pool = pools.pool(row)
         if _needs_work(pool):
-            await ctx.settle(lambda tx, serial=pool.serial: _resize(ctx, tx, serial, fleet))
+            with contained(f"pool {pool.id}"):
+                await ctx.settle(lambda tx, serial=pool.serial: _resize(ctx, tx, serial, fleet))
     more = False
     for serial in [view.serial for view in ctx.index.nodes.values() if view.is_on_its_way]:
         for row in await ctx.store.read(nodes.BY_SERIAL, (serial,)):
             node = nodes.node(row)
-            try:
-                more |= await _work_on(ctx, fleet, node)
-            except Unavailable as err:
-                log.warning("node %s: %s; trying again", node.id, err)
-                await _note_failure(ctx, node, str(err))
+            with contained(f"node {node.id}"):
+                try:
+                    more |= await _work_on(ctx, fleet, node)
+                except Unavailable as err:
+                    log.warning("node %s: %s; trying again", node.id, err)
+                    await _note_failure(ctx, node, str(err))
     return more
 
 
