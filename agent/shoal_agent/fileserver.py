@@ -12,12 +12,15 @@ import errno
 import logging
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from shoal_agent.beneath import LeadsOutside, open_beneath
-from shoal_agent.core.paths import PathRefused, relative_parts, relative_parts_or_none
+from shoal_agent.core.paths import PathRefused, relative_parts, relative_parts_or_none, shown
+from shoal_agent.tree import remove
 from shoal_protocol.messages import READ_BYTES_MAX, FileAction, FileEntry, FileReply, FileRequest
 
 logger = logging.getLogger(__name__)
@@ -140,12 +143,12 @@ def _walk(
     """Yield entries behind `after`, each directory before what it holds, by name."""
     folder_fd = open_beneath(root, (*parts, *below), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        names = sorted(_names(folder_fd))
-        for name in names:
+        for label, name in sorted((shown(name), name) for name in _names(folder_fd)):
+            # Labels and not names: a label is what `after` was made of.
             # Components compare one by one, so that going on after "a/z" skips "a" but not "a.b".
-            if after and name < after[0]:
+            if after and label < after[0]:
                 continue
-            rest = after[1:] if after and name == after[0] else ()
+            rest = after[1:] if after and label == after[0] else ()
             path = (*parts, *below, name)
             if _is_hidden(path):
                 continue
@@ -155,9 +158,8 @@ def _walk(
                     status = _behind_link(root, path)
             except OSError:
                 continue  # gone meanwhile, or a link that leads nowhere we show
-            shown = "/".join((*below, name))
-            if not after or name > after[0]:
-                yield _entry(shown, status)
+            if not after or label > after[0]:
+                yield _entry("/".join((*map(shown, below), label)), status)
             is_real = stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
             if deep and is_real and len(below) < DEPTH_MAX:
                 yield from _walk(root, parts, (*below, name), rest, True)
@@ -177,13 +179,13 @@ def _delete(root: str, request: FileRequest) -> FileReply:
     parts = _parts(request.path, False)
     if len(parts) == 1:
         raise _Refused("refused", "the node's own directories stay")
-    folder_fd = open_beneath(root, parts[:-1], os.O_RDONLY | os.O_DIRECTORY)
+    folder_fd = _open_folder(root, parts[:-1])
     try:
         status = os.stat(parts[-1], dir_fd=folder_fd, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(parts[-1], dir_fd=folder_fd)
         elif request.recursive:
-            _remove_tree(folder_fd, parts[-1])
+            _remove_tree(root, folder_fd, parts[-1])
         else:
             try:
                 os.rmdir(parts[-1], dir_fd=folder_fd)
@@ -201,19 +203,32 @@ def _names(folder_fd: int) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def _remove_tree(folder_fd: int, name: str) -> None:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(name, flags, dir_fd=folder_fd)
+def _remove_tree(root: str, folder_fd: int, name: str) -> None:
+    """Put a tree aside, which takes it out of sight at once, and remove it from there."""
+    aside = tempfile.mkdtemp(dir=Path(root, *_TRASH))
+    aside_fd = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for child in _names(fd):
-            status = os.stat(child, dir_fd=fd, follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                _remove_tree(fd, child)
-            else:
-                os.unlink(child, dir_fd=fd)
+        os.rename(name, "tree", src_dir_fd=folder_fd, dst_dir_fd=aside_fd)
     finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=folder_fd)
+        os.close(aside_fd)
+        remove(Path(aside))
+
+
+def _open_folder(root: str, parts: tuple[str, ...]) -> int:
+    """Open a directory without following any link: what is deleted is where the path says."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(root, flags)
+    for name in parts:
+        try:
+            child_fd = os.open(name, flags, dir_fd=fd)
+        except NotADirectoryError:
+            if stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                raise _Refused("refused", "nothing is deleted through a link") from None
+            raise
+        finally:
+            os.close(fd)
+        fd = child_fd
+    return fd
 
 
 def _entry(name: str, status: os.stat_result) -> FileEntry:

@@ -39,6 +39,9 @@ closed to them.
 WD_MODE: Final = 0o770
 STARTUP_WD_MODE: Final = 0o755  # its files are there for other tasks to read
 
+COMMAND_SHOWN_MAX: Final = 256
+"""A failure's details repeat so much of the command line."""
+
 
 class CannotLaunch(Exception):
     """The run fails before it has a process; `failure` says why, for users to read."""
@@ -129,7 +132,9 @@ class Launches:
             env = with_settings(spec.environment, self._bases[base], task)
         except (CommandRefused, EnvironmentRefused) as error:
             raise CannotLaunch(
-                failure("CommandLaunchFailed", CommandLine=spec.command_line, Message=str(error))
+                failure(
+                    "CommandLaunchFailed", CommandLine=_cut(spec.command_line), Message=str(error)
+                )
             ) from error
         uid, gid = account.uid, account.gid
         owner_uid, owner_gid = (-1, -1) if uid is None or gid is None else (uid, gid)
@@ -172,11 +177,16 @@ def launch_failure(event: Failed, command_line: str) -> FailureInfo:
     """Return what the spawner's `failed` means to a user."""
     reason = os.strerror(event.errno)
     if event.is_program_missing:
-        return failure("CommandProgramNotFound", CommandLine=command_line, Message=reason)
+        return failure("CommandProgramNotFound", CommandLine=_cut(command_line), Message=reason)
     if event.errno in (errno.ENOSPC, errno.EDQUOT):
         return failure("DiskFull", Message=reason)
     if event.stage == "directories":
         return failure("ResourceDirectoryCreateFailed", Message=reason)
     if event.stage == "output":
         return failure("ResourceFileCreateFailed", Message=reason)
-    return failure("CommandLaunchFailed", CommandLine=command_line, Message=reason)
+    return failure("CommandLaunchFailed", CommandLine=_cut(command_line), Message=reason)
+
+
+def _cut(text: str) -> str:
+    """Return enough of a text to know it by: the whole of it is with the task."""
+    return text if len(text) <= COMMAND_SHOWN_MAX else text[:COMMAND_SHOWN_MAX] + "..."

@@ -94,3 +94,8 @@ def _parts(path: str) -> tuple[str, ...]:
     if any(len(part.encode()) > COMPONENT_BYTES_MAX for part in parts):
         raise PathRefused("a name in the path is too long")
     return parts
+
+
+def shown(name: str) -> str:
+    """Return a file's name as text that can be sent: bytes that are no UTF-8 as `\\xff`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
+
+from shoal_agent.tree import remove
 
 
 def empty_trash(folder: Path) -> None:
@@ -16,7 +17,5 @@ def empty_trash(folder: Path) -> None:
         # The calling thread is for this alone; other threads of the agent keep their priority.
         os.setpriority(os.PRIO_PROCESS, 0, 19)
     for path in list(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            remove(path)

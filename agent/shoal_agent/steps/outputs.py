@@ -21,7 +21,7 @@ from shoal_agent.beneath import create_file, make_directories, open_beneath
 from shoal_agent.core.environment import Account, expand_references
 from shoal_agent.core.failures import failure
 from shoal_agent.core.instructions import UploadOutputs
-from shoal_agent.core.paths import PathRefused
+from shoal_agent.core.paths import PathRefused, shown
 from shoal_agent.core.patterns import Pattern, parse
 from shoal_agent.steps.blobs import UploadFailed, put_blob
 from shoal_agent.steps.containers import blob_url
@@ -87,7 +87,10 @@ async def _upload(
     except (PathRefused, OSError) as error:
         return failure("FileUploadMiscError", **details, Message=str(error))
     for match in matches:
-        details["FilePath"] = "/".join((root, *match.parts))
+        details["FilePath"] = shown("/".join((root, *match.parts)))
+        if shown(match.blob) != match.blob:
+            message = "the file's name is not UTF-8: no blob can be called so"
+            return failure("FileUploadMiscError", **details, Message=message)
         try:
             fd = await asyncio.to_thread(_open, root, match.parts, account)
             try:

@@ -1,0 +1,80 @@
+"""What tasks make of their directories: too deep, oddly named, full of links."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shoal_agent.core.paths import NodePaths
+from shoal_agent.fileserver import answer
+from shoal_agent.steps.cleanup import empty_trash
+from shoal_agent.tree import make_tree
+from shoal_protocol.codec import encode_message
+from shoal_protocol.messages import FileAction, FileReply, FileRequest
+
+WD = "workitems/j/job-1/t/wd"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "root"
+    make_tree(NodePaths(str(made)), is_for_users=False)
+    (made / WD).mkdir(parents=True)
+    return made
+
+
+def ask(root: Path, action: FileAction, path: str, **options: object) -> FileReply:
+    reply = answer(str(root), FileRequest(1, action, path, **options))  # type: ignore[arg-type]
+    encode_message(0, reply)  # whatever is answered can be sent
+    return reply
+
+
+def dig(folder: Path, depth: int) -> None:
+    code = f"import os\nfor _ in range({depth}): os.mkdir('d'); os.chdir('d')"
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+def test_a_tree_deeper_than_any_path_is_deleted_on_request(root: Path) -> None:
+    dig(root / WD, 3000)
+    assert ask(root, FileAction.DELETE, WD, recursive=True).error == ""
+    assert not (root / WD).exists()
+    assert list((root / "volatile" / "removed").iterdir()) == []
+
+
+def test_the_trash_is_emptied_of_deep_trees_and_of_what_lies_behind_them(root: Path) -> None:
+    trash = root / "volatile" / "removed"
+    for name in ("a", "b"):
+        (trash / name).mkdir()
+    dig(trash / "a", 3000)
+    empty_trash(trash)
+    assert list(trash.iterdir()) == []
+
+
+def test_names_that_are_no_text_are_shown_and_paged_over(root: Path) -> None:
+    for name in (b"good", b"bad\xff", b"bad\xfe", b"z"):
+        (root / WD / os.fsdecode(name)).touch()
+    shown: list[str] = []
+    after = ""
+    while True:
+        reply = ask(root, FileAction.LIST, WD, recursive=True, after=after, entries_max=1)
+        shown += [entry.name for entry in reply.entries]
+        if not reply.more:
+            break
+        after = shown[-1]
+    assert shown == ["bad\\xfe", "bad\\xff", "good", "z"]
+
+
+@pytest.mark.parametrize("target", ["workitems", "shared", "workitems/j"])
+def test_nothing_is_deleted_through_a_link(root: Path, target: str) -> None:
+    (root / WD / "rt").symlink_to(root)
+    (root / "shared" / "kept").touch()
+    assert ask(root, FileAction.DELETE, f"{WD}/rt/{target}", recursive=True).error == "refused"
+    assert (root / WD).is_dir()
+    assert (root / "shared" / "kept").exists()
+    assert ask(root, FileAction.DELETE, f"{WD}/rt").error == ""
+    assert not (root / WD / "rt").is_symlink()
+    assert root.is_dir()
