@@ -337,3 +337,15 @@ async def test_a_compressed_body_is_measured_by_what_it_holds(caller: Caller) ->
         headers = {"Content-Encoding": "gzip", "Content-Length": str(len(body))}
         answer = await _raw(caller, _signed_lines(caller, "POST", TASKS, **headers) + body)
         assert answer.split(b" ")[1] == status
+
+
+async def test_a_full_disk_is_told_as_one_and_nothing_is_lost(caller: Caller, house: House) -> None:
+    writer = house.ctx.store._writer  # the disk's part is played by SQLite's own limit
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    big = job_body(commonEnvironmentSettings=[{"name": "A", "value": "x" * 100_000}])
+    answer = await caller.send("POST", "/jobs", big)
+    assert (answer.status, answer.code) == (503, "ServerBusy")
+    assert "full" in answer.body.decode()
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert (await caller.send("POST", "/jobs", big)).status == 201

@@ -64,7 +64,7 @@ class _Door:
         except NotModified:
             return web.Response(status=304)
         except Unavailable as error:
-            refused = Refused("OperationTimedOut", Reason=str(error))
+            refused = Refused("ServerBusy", Reason=str(error))  # the disk is full, or we are ending
         except web.HTTPException as error:
             refused = of_http(error.status)
         except Exception:

@@ -156,7 +156,7 @@ async def _ask(ctx: Context, root: FileRoot, node: int, request: FileRequest) ->
                 Reason="The directory is not empty; ask with recursive=true.",
             )
         case "refused":
-            raise Refused("FileNotFound", Reason="The path leads out of the directory.")
+            raise Refused("FileNotFound", Reason=reply.reason or "The node refuses the path.")
         case _:
             raise Refused("InternalError", Reason=reply.reason)
 
