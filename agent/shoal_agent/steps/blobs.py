@@ -19,6 +19,7 @@ from shoal_agent.steps.http import (
     TRIES_MAX,
     is_hopeless,
     is_transient,
+    told,
     wait_before_retry,
     with_query,
 )
@@ -103,7 +104,7 @@ async def _put(
             if hopeless or tries >= TRIES_MAX:
                 timed_out = isinstance(error, TimeoutError)
                 code = "FileUploadTimedOut" if timed_out else "FileUploadMiscError"
-                raise UploadFailed(code, str(error) or type(error).__name__) from error
+                raise UploadFailed(code, told(error)) from error
         await wait_before_retry(tries)
 
 

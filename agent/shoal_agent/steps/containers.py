@@ -17,6 +17,7 @@ from shoal_agent.steps.http import (
     TransferFailed,
     is_hopeless,
     is_transient,
+    told,
     wait_before_retry,
     with_query,
     without_secrets,
@@ -83,7 +84,7 @@ async def _page(
             if is_hopeless(error) or tries >= TRIES_MAX:
                 timed_out = isinstance(error, TimeoutError)
                 kind = "TimedOut" if timed_out else "MiscError"
-                reason = str(error) or type(error).__name__
+                reason = told(error)
                 raise _failed(f"ResourceContainerList{kind}", url, reason) from error
         await wait_before_retry(tries)
 

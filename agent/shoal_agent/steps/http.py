@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import ssl
 from typing import Final
 
 import aiohttp
@@ -54,3 +56,34 @@ def with_query(url: str, query: str) -> URL:
 def without_secrets(url: str) -> str:
     """Return a URL without its query, which may hold a signature, for texts that users read."""
     return url.partition("?")[0]
+
+
+def told(error: BaseException) -> str:
+    """Return what went wrong with a request, for texts that users read.
+
+    Not aiohttp's own words: they repeat whole URLs, with the signature, and settings of ours.
+    """
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            reason = _system_text(error.certificate_error)
+            return f"cannot connect to {error.host}:{error.port}: {reason}"
+        case aiohttp.ClientConnectorError():
+            return f"cannot connect to {error.host}:{error.port}: {_system_text(error.os_error)}"
+        case aiohttp.ConnectionTimeoutError():
+            return "connecting took too long"
+        case aiohttp.TooManyRedirects():
+            return "too many redirects"
+        case aiohttp.InvalidURL():
+            return "not a URL that can be asked"
+        case aiohttp.ClientResponseError():
+            return f"{error.status} {error.message}"
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _system_text(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):  # its number is not the system's
+        return getattr(error, "verify_message", "") or error.reason or str(error)
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -32,6 +32,7 @@ from shoal_agent.steps.http import (
     TransferFailed,
     is_hopeless,
     is_transient,
+    told,
     wait_before_retry,
     without_secrets,
 )
@@ -205,7 +206,7 @@ async def _fetch(
                 if is_hopeless(error) or tries >= TRIES_MAX:
                     timed_out = isinstance(error, TimeoutError)
                     code = "BlobDownloadTimedOut" if timed_out else "BlobDownloadMiscError"
-                    reason = str(error) or type(error).__name__
+                    reason = told(error)
                     raise _failed(code, download, reason) from error
             await wait_before_retry(tries)
     finally:
