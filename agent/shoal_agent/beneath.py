@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 LINKS_MAX: Final = 40
@@ -27,15 +27,22 @@ class LeadsOutside(OSError):
         super().__init__(errno.EXDEV, "the path leads outside")
 
 
-def open_beneath(root: str, parts: Sequence[str], flags: int = os.O_PATH) -> int:
+def open_beneath(
+    root: str,
+    parts: Sequence[str],
+    flags: int = os.O_PATH,
+    is_hidden: Callable[[tuple[str, ...]], bool] | None = None,
+) -> int:
     """Open what `parts` name below `root` and return its descriptor.
 
-    root     absolute; followed as it stands
-    flags    O_PATH for looking at it only; O_RDONLY reads (never blocks on a FIFO)
-    raises   LeadsOutside, OSError
+    root        absolute; followed as it stands
+    flags       O_PATH for looking at it only; O_RDONLY reads (never blocks on a FIFO)
+    is_hidden   asked of every place on the way, with links resolved; what is hidden is not there
+    raises      LeadsOutside, OSError
     """
     stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     todo = deque(parts)
+    place: list[str] = []  # what stack[1:] are called
     links_count = 0
     try:
         while todo:
@@ -46,11 +53,15 @@ def open_beneath(root: str, parts: Sequence[str], flags: int = os.O_PATH) -> int
                 if len(stack) == 1:
                     raise LeadsOutside
                 os.close(stack.pop())
+                place.pop()
                 continue
             fd = os.open(name, _WALK, dir_fd=stack[-1])
             kind = stat.S_IFMT(os.fstat(fd).st_mode)
             if kind != stat.S_IFLNK:
                 stack.append(fd)
+                place.append(name)
+                if is_hidden is not None and is_hidden(tuple(place)):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
                 if todo and kind != stat.S_IFDIR:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 continue
@@ -65,6 +76,7 @@ def open_beneath(root: str, parts: Sequence[str], flags: int = os.O_PATH) -> int
                 if target != root and not target.startswith(f"{root}/"):
                     raise LeadsOutside
                 target = target[len(root) :]
+                place.clear()
                 while len(stack) > 1:
                     os.close(stack.pop())
             todo.extendleft(reversed(target.split("/")))

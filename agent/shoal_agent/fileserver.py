@@ -30,6 +30,7 @@ ENTRIES_MAX: Final = 5000
 DEPTH_MAX: Final = 100
 _TRASH: Final = ("volatile", "removed")
 _CERTIFICATES: Final = ("certs",)
+_HIDDEN_NAMES: Final = frozenset({_TRASH[-1], *_CERTIFICATES})
 
 
 class _Refused(Exception):
@@ -100,9 +101,14 @@ def _is_hidden(parts: tuple[str, ...]) -> bool:
     return parts[:2] == _TRASH or (at is not None and parts[at : at + 1] == _CERTIFICATES)
 
 
+def _open(root: str, parts: tuple[str, ...], flags: int = os.O_PATH) -> int:
+    """Open what is shown; links may lead to what is not, so every place on the way is judged."""
+    return open_beneath(root, parts, flags, _is_hidden)
+
+
 def _stat(root: str, request: FileRequest) -> FileReply:
     parts = _parts(request.path, True)
-    fd = open_beneath(root, parts)
+    fd = _open(root, parts)
     try:
         return FileReply(
             request.request_id, entries=(_entry(parts[-1] if parts else "", os.fstat(fd)),)
@@ -112,7 +118,7 @@ def _stat(root: str, request: FileRequest) -> FileReply:
 
 
 def _read(root: str, request: FileRequest) -> FileReply:
-    fd = open_beneath(root, _parts(request.path, False), os.O_RDONLY)
+    fd = _open(root, _parts(request.path, False), os.O_RDONLY)
     try:
         status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
@@ -141,7 +147,12 @@ def _walk(
     root: str, parts: tuple[str, ...], below: tuple[str, ...], after: tuple[str, ...], deep: bool
 ) -> Iterator[FileEntry]:
     """Yield entries behind `after`, each directory before what it holds, by name."""
-    folder_fd = open_beneath(root, (*parts, *below), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        folder_fd = _open(root, (*parts, *below), os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, LeadsOutside):
+        if below:
+            return  # gone meanwhile, or closed to us: the rest of the tree is still to be shown
+        raise
     try:
         for label, name in sorted((shown(name), name) for name in _names(folder_fd)):
             # Labels and not names: a label is what `after` was made of.
@@ -150,17 +161,18 @@ def _walk(
                 continue
             rest = after[1:] if after and label == after[0] else ()
             path = (*parts, *below, name)
-            if _is_hidden(path):
-                continue
             try:
+                if name in _HIDDEN_NAMES:
+                    os.close(_open(root, path))
                 status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+                is_real = stat.S_ISDIR(status.st_mode)
                 if stat.S_ISLNK(status.st_mode):
                     status = _behind_link(root, path)
             except OSError:
-                continue  # gone meanwhile, or a link that leads nowhere we show
+                continue  # gone meanwhile, hidden, or a link that leads nowhere we show
             if not after or label > after[0]:
                 yield _entry("/".join((*map(shown, below), label)), status)
-            is_real = stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
+            # Not by way of links, which may lead in circles.
             if deep and is_real and len(below) < DEPTH_MAX:
                 yield from _walk(root, parts, (*below, name), rest, True)
     finally:
@@ -168,7 +180,7 @@ def _walk(
 
 
 def _behind_link(root: str, path: tuple[str, ...]) -> os.stat_result:
-    fd = open_beneath(root, path)
+    fd = _open(root, path)
     try:
         return os.fstat(fd)
     finally:
@@ -217,7 +229,7 @@ def _remove_tree(root: str, folder_fd: int, name: str) -> None:
 def _open_folder(root: str, parts: tuple[str, ...]) -> int:
     """Open a directory without following any link: what is deleted is where the path says."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(root, flags)
+    fd = os.open(root, flags & ~os.O_NOFOLLOW)  # the root is ours, whatever it is
     for name in parts:
         try:
             child_fd = os.open(name, flags, dir_fd=fd)

@@ -78,3 +78,33 @@ def test_nothing_is_deleted_through_a_link(root: Path, target: str) -> None:
     assert ask(root, FileAction.DELETE, f"{WD}/rt").error == ""
     assert not (root / WD / "rt").is_symlink()
     assert root.is_dir()
+
+
+@pytest.mark.parametrize("secret", ["startup/certs", "workitems/j/job-1/t/certs"])
+def test_what_is_hidden_stays_hidden_behind_links(root: Path, secret: str) -> None:
+    (root / secret).mkdir()
+    (root / secret / "key.pem").write_text("private")
+    (root / WD / "rt").symlink_to(root)
+    (root / WD / "near").symlink_to(os.path.relpath(root / secret, root / WD))
+    for path in (f"{WD}/rt/{secret}", f"{WD}/near", f"{WD}/rt/volatile/removed"):
+        assert ask(root, FileAction.STAT, path).error == "not_found"
+        assert ask(root, FileAction.LIST, path).error == "not_found"
+    for path in (f"{WD}/rt/{secret}/key.pem", f"{WD}/near/key.pem"):
+        assert ask(root, FileAction.READ, path, length=10).error == "not_found"
+    above = str(Path(secret).parent)
+    listed = ask(root, FileAction.LIST, f"{WD}/rt/{above}", recursive=True)
+    assert not [entry.name for entry in listed.entries if "certs" in entry.name]
+    assert "near" not in [entry.name for entry in ask(root, FileAction.LIST, WD).entries]
+
+
+def test_a_tasks_own_directory_may_be_called_like_a_hidden_one(root: Path) -> None:
+    (root / WD / "certs").mkdir()
+    assert [entry.name for entry in ask(root, FileAction.LIST, WD).entries] == ["certs"]
+
+
+def test_a_root_that_is_itself_a_link_is_served(root: Path) -> None:
+    (root / WD / "file").touch()
+    other = root.parent / "other"
+    other.symlink_to(root)
+    assert ask(other, FileAction.DELETE, f"{WD}/file").error == ""
+    assert not (root / WD / "file").exists()
