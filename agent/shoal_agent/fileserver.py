@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from shoal_agent.beneath import LeadsOutside, open_beneath
-from shoal_agent.core.paths import PathRefused, relative_parts, relative_parts_or_none, shown
+from shoal_agent.core.paths import (
+    PathRefused,
+    relative_parts,
+    relative_parts_or_none,
+    shown,
+    unshown,
+)
 from shoal_agent.tree import remove
 from shoal_protocol.messages import READ_BYTES_MAX, FileAction, FileEntry, FileReply, FileRequest
 
@@ -28,6 +34,7 @@ logger = logging.getLogger(__name__)
 REQUESTS_MAX: Final = 64
 ENTRIES_MAX: Final = 5000
 DEPTH_MAX: Final = 100
+_INTERNAL: Final = "internal error of the agent"
 _TRASH: Final = ("volatile", "removed")
 _CERTIFICATES: Final = ("certs",)
 _HIDDEN_NAMES: Final = frozenset({_TRASH[-1], *_CERTIFICATES})
@@ -58,7 +65,12 @@ class FileServer:
 
     async def _serve(self, request: FileRequest) -> None:
         async with self._room:
-            self._reply(await asyncio.to_thread(answer, self._root, request))
+            reply = await asyncio.to_thread(answer, self._root, request)
+            try:
+                self._reply(reply)
+            except Exception:  # somebody waits: what cannot be sent is answered all the same
+                logger.exception("the answer to a file request cannot be sent")
+                self._reply(FileReply(request.request_id, "failed", _INTERNAL))
 
 
 def answer(root: str, request: FileRequest) -> FileReply:
@@ -85,14 +97,44 @@ def answer(root: str, request: FileRequest) -> FileReply:
         return FileReply(number, "not_found" if is_missing else "failed", reason)
     except Exception:
         logger.exception("file request %s failed", request.action)
-        return FileReply(number, "failed", "internal error of the agent")
+        return FileReply(number, "failed", _INTERNAL)
 
 
-def _parts(path: str, allow_root: bool) -> tuple[str, ...]:
+def _parts(root: str, path: str, allow_root: bool) -> tuple[str, ...]:
     parts = relative_parts_or_none(path) if allow_root else relative_parts(path)
+    if "\\x" in path:
+        parts = _meant(root, parts)
     if _is_hidden(parts):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return parts
+
+
+def _meant(root: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names for what lists show: `bad\\xff` may be spelled so, or stand for other bytes.
+
+    A file that is spelled so goes first. A label of more than 255 bytes is refused before this.
+    """
+    parts: tuple[str, ...] = ()
+    for label in labels:
+        name = unshown(label)
+        if name is None or _is_there(root, (*parts, label)):
+            name = label
+        parts = (*parts, name)
+    return parts
+
+
+def _is_there(root: str, parts: tuple[str, ...]) -> bool:
+    try:
+        fd = open_beneath(root, parts[:-1])
+    except OSError:
+        return False
+    try:
+        os.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:
@@ -107,18 +149,18 @@ def _open(root: str, parts: tuple[str, ...], flags: int = os.O_PATH) -> int:
 
 
 def _stat(root: str, request: FileRequest) -> FileReply:
-    parts = _parts(request.path, True)
+    parts = _parts(root, request.path, True)
     fd = _open(root, parts)
     try:
         return FileReply(
-            request.request_id, entries=(_entry(parts[-1] if parts else "", os.fstat(fd)),)
+            request.request_id, entries=(_entry(shown(parts[-1]) if parts else "", os.fstat(fd)),)
         )
     finally:
         os.close(fd)
 
 
 def _read(root: str, request: FileRequest) -> FileReply:
-    fd = _open(root, _parts(request.path, False), os.O_RDONLY)
+    fd = _open(root, _parts(root, request.path, False), os.O_RDONLY)
     try:
         status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
@@ -132,7 +174,7 @@ def _read(root: str, request: FileRequest) -> FileReply:
 
 
 def _list(root: str, request: FileRequest) -> FileReply:
-    parts = _parts(request.path, True)
+    parts = _parts(root, request.path, True)
     limit = max(1, min(request.entries_max, ENTRIES_MAX))
     after = tuple(request.after.split("/")) if request.after else ()
     entries: list[FileEntry] = []
@@ -188,7 +230,7 @@ def _behind_link(root: str, path: tuple[str, ...]) -> os.stat_result:
 
 
 def _delete(root: str, request: FileRequest) -> FileReply:
-    parts = _parts(request.path, False)
+    parts = _parts(root, request.path, False)
     if len(parts) == 1:
         raise _Refused("refused", "the node's own directories stay")
     folder_fd = _open_folder(root, parts[:-1])

@@ -17,6 +17,8 @@ STDERR_NAME: Final = "stderr.txt"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _SCHEDULED_JOB: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):(job-[1-9][0-9]{0,9})\Z")
 
+_SHOWN_BYTE: Final = re.compile(r"\\x([89a-f][0-9a-f])")
+
 
 class PathRefused(ValueError):
     """A path or id that is not taken; the message says why, without the path."""
@@ -99,3 +101,9 @@ def _parts(path: str) -> tuple[str, ...]:
 def shown(name: str) -> str:
     """Return a file's name as text that can be sent: bytes that are no UTF-8 as `\\xff`."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def unshown(label: str) -> str | None:
+    """Return the name that is shown as `label` and is no text itself; None when there is none."""
+    name = _SHOWN_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), label)
+    return name if name != label and shown(name) == label else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shoal_agent.core.paths import NodePaths
-from shoal_agent.fileserver import answer
+from shoal_agent.fileserver import FileServer, answer
 from shoal_agent.steps.cleanup import empty_trash
 from shoal_agent.tree import make_tree
 from shoal_protocol.codec import encode_message
@@ -108,3 +109,42 @@ def test_a_root_that_is_itself_a_link_is_served(root: Path) -> None:
     other.symlink_to(root)
     assert ask(other, FileAction.DELETE, f"{WD}/file").error == ""
     assert not (root / WD / "file").exists()
+
+
+def test_a_file_is_read_and_deleted_by_the_name_it_is_shown_under(root: Path) -> None:
+    folder = root / WD / os.fsdecode(b"dir\xfe")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xc3\xa9\xff")).write_bytes(b"bytes")
+    path = f"{WD}/dir\\xfe/\u00e9\\xff"
+    assert ask(root, FileAction.STAT, path).entries[0].name == "\u00e9\\xff"
+    assert ask(root, FileAction.READ, path, length=10).data == b"bytes"
+    assert len(ask(root, FileAction.LIST, f"{WD}/dir\\xfe").entries) == 1
+    assert ask(root, FileAction.DELETE, path).error == ""
+    assert list(folder.iterdir()) == []
+    assert ask(root, FileAction.DELETE, f"{WD}/dir\\xfe", recursive=True).error == ""
+
+
+def test_a_file_that_is_spelled_like_a_shown_name_goes_first(root: Path) -> None:
+    (root / WD / "bad\\xff").write_bytes(b"spelled")
+    (root / WD / os.fsdecode(b"bad\xff")).write_bytes(b"shown")
+    assert ask(root, FileAction.READ, f"{WD}/bad\\xff", length=10).data == b"spelled"
+
+
+@pytest.mark.parametrize("label", ["\\x2e\\x2e", "a\\x2fb", "\\xc3\\xa9", "\\xFF"])
+def test_only_what_a_list_shows_stands_for_other_bytes(root: Path, label: str) -> None:
+    (root / WD / "\u00e9").touch()
+    (root / WD / os.fsdecode(b"\xff")).touch()
+    assert ask(root, FileAction.STAT, f"{WD}/{label}").error == "not_found"
+
+
+async def test_an_answer_that_cannot_be_sent_is_still_answered(root: Path) -> None:
+    sent: asyncio.Queue[FileReply] = asyncio.Queue()
+
+    def send(reply: FileReply) -> None:
+        if not reply.error:
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+        sent.put_nowait(reply)
+
+    FileServer(str(root), send).serve(FileRequest(7, FileAction.STAT, WD))
+    reply = await asyncio.wait_for(sent.get(), 5)
+    assert (reply.request_id, reply.error) == (7, "failed")
