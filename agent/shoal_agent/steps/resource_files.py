@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ from shoal_agent.steps.http import (
     wait_before_retry,
     without_secrets,
 )
+from shoal_agent.tree import remove
 from shoal_protocol.specs import FailureInfo, ResourceFile
 
 FILE_MODE: Final = 0o770
@@ -108,7 +109,7 @@ async def _work(
 def _make(step: PrepareFiles, account: Account, root: str) -> None:
     try:
         if step.fresh is not None:
-            shutil.rmtree(step.fresh, ignore_errors=False) if os.path.lexists(step.fresh) else None
+            remove(Path(step.fresh))
         for path, mode in step.directories:
             parts = path.removeprefix(root).strip("/").split("/")
             os.close(make_directories(root, parts, mode, _owner(account)))

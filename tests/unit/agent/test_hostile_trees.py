@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from shoal_agent.core.environment import Account
+from shoal_agent.core.instructions import PrepareFiles
 from shoal_agent.core.paths import NodePaths
 from shoal_agent.fileserver import FileServer, answer
 from shoal_agent.steps.cleanup import empty_trash
+from shoal_agent.steps.resource_files import prepare_files
 from shoal_agent.tree import make_tree
 from shoal_protocol.codec import encode_message
 from shoal_protocol.messages import FileAction, FileReply, FileRequest
@@ -148,3 +152,14 @@ async def test_an_answer_that_cannot_be_sent_is_still_answered(root: Path) -> No
     FileServer(str(root), send).serve(FileRequest(7, FileAction.STAT, WD))
     reply = await asyncio.wait_for(sent.get(), 5)
     assert (reply.request_id, reply.error) == (7, "failed")
+
+
+async def test_a_run_that_begins_anew_removes_what_an_earlier_one_dug(root: Path) -> None:
+    wd = root / "startup" / "wd"
+    wd.mkdir()
+    dig(wd, 3000)
+    step = PrepareFiles(str(wd), ((str(wd), 0o755),), (), None, fresh=str(wd))
+    async with aiohttp.ClientSession() as session:
+        room = asyncio.Semaphore(1)
+        assert await prepare_files(step, Account("me"), str(root), session, room) is None
+    assert list(wd.iterdir()) == []
