@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -25,11 +26,13 @@ WD = "workitems/j/job-1/t/wd"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path) -> Iterator[Path]:
     made = tmp_path / "root"
     make_tree(NodePaths(str(made)), is_for_users=False)
     (made / WD).mkdir(parents=True)
-    return made
+    yield made
+    # Whatever a failed test leaves is deeper than pytest itself could remove.
+    subprocess.run(["rm", "-rf", "--", str(made)], check=True)
 
 
 def ask(root: Path, action: FileAction, path: str, **options: object) -> FileReply:
