@@ -140,6 +140,7 @@ async def _build(
     runner.steps = Steps(
         users, session, config.root, Path(paths.removed), config.transfers_max, runner.step_ended
     )
+    runner.make_tree = lambda: make_tree(paths, users.is_making)
     files = FileServer(root, runner.reply)
     runner.on_request = files.serve
     runner.post([Found(tuple(await asyncio.to_thread(task_directories, paths)))])

@@ -75,6 +75,7 @@ class Runner:
     on_output    called when the link has something to flush
     on_redial    called when a new connection is wanted
     on_request   called with the controller's file requests
+    make_tree    makes what is missing of the node's directories, quickly; may raise OSError
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Runner:
         self.on_output: Callable[[], None] = lambda: None
         self.on_redial: Callable[[], None] = lambda: None
         self.on_request: Callable[[FileRequest], None] = lambda _: None
+        self.make_tree: Callable[[], None] = lambda: None
         self.spawner: SpawnerClient | None = None
         self.steps: Steps | None = None
         # What happened, and between it how far the controller's messages go: (seq, its life).
@@ -341,6 +343,10 @@ class Runner:
             except (SpawnerUnreachable, OSError) as error:
                 logger.error("%s", error)
                 await asyncio.sleep(SPAWNER_RETRY_S)
+        try:
+            self.make_tree()  # after a reboot no task is left that could take it away again
+        except OSError as error:
+            logger.error("the node's directories cannot be made: %s", error)
         self._bringing_up = None
         self.post([SpawnerUp(f"{self._machine}.{snapshot.pid}", snapshot)])
         asyncio.get_running_loop().call_soon(self.is_up.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable
@@ -128,6 +129,21 @@ async def test_a_reboot_ends_everything_keeps_files_and_runs_the_start_task_agai
         assert len({report.boot_id for report in node.controller.all(NodeReport)}) == 2
     finally:
         await node.end()
+
+
+async def test_a_reboot_makes_the_nodes_directories_anew(node: AgentNode) -> None:
+    first = await node.controller.ready()
+    gone = [node.root / name for name in ("shared", "startup", "workitems", "volatile")]
+    for folder in gone:
+        shutil.rmtree(folder)
+    node.controller.tell(RebootNode(first.boot_id))
+    await node.controller.until(
+        lambda: any(r.ready and r.boot_id != first.boot_id for r in node.controller.all(NodeReport))
+    )
+    assert [folder for folder in gone if not folder.is_dir()] == []
+    assert (node.root / "volatile" / "removed").is_dir()
+    done = node.run("/bin/true")
+    await node.controller.results(done)
 
 
 async def test_a_reboot_that_the_agent_did_not_survive_is_done_by_the_next_one(
