@@ -25,6 +25,7 @@ if not __package__:  # run by its path, without site-packages; behind the standa
 from shoal_agent import launching, processtree
 from shoal_agent.core.slots import RunState, SlotKeeper
 from shoal_agent.launching import Launch, LaunchFailed
+from shoal_agent.spawnerpeers import FLUSH_INTERVAL_S, Peers
 from shoal_agent.spawnersocket import BadPeer, Connection, Door, key_from
 from shoal_agent.starting import Event, NodeRun, Starter
 from shoal_agent.sweeping import Process, Sweeper
@@ -33,13 +34,10 @@ PROTOCOL: Final = 1
 RUNS_MAX: Final = 50_000
 """Known runs, ended ones included; more are refused, so that an agent gone mad costs no memory."""
 LIST_CHUNK: Final = 500
-FLUSH_INTERVAL_S: Final = 0.01
-"""Under load, ends of runs go out so often and no more, since each write wakes the agent; after a
-silence at once. "started" waits so long for its "exited".
-"""
-ROUNDS_MAX: Final = 8
-"""Ended and started processes are seen to so often before peers and clocks get their turn."""
-ABANDONED_CHECK_S: Final = 10.0
+TURNS_MAX: Final = 16
+"""So many things are done before peers and clocks are looked at."""
+AHEAD_MAX: Final = 4
+"""For so many of the next runs directories and files are made before their turn."""
 EXIT_ALREADY_RUNNING: Final = 3
 
 
@@ -48,61 +46,61 @@ class Spawner:
 
     def __init__(self, door: Door, node: str, wake_fd: int) -> None:
         """wake_fd  becomes readable when a signal arrived"""
-        self._door = door
-        self._node = node
         self._wake_fd = wake_fd
         self._keeper: SlotKeeper[Launch, Event] = SlotKeeper()
         self._starter = Starter(node)
         self._sweeper = Sweeper(node)
         self._poll = select.epoll()
-        self._connections: dict[int, Connection] = {}
+        self._peers = Peers(door, self._poll, ["hello", PROTOCOL, os.getpid(), node], self._obey)
         self._reports: dict[int, Process] = {}
-        self._events: list[Event] = []
-        self._flushed_s = 0.0
-        self._flush_at_s = math.inf
         self._next_limit_s = math.inf
-        self._abandoned_check_s = 0.0
         self.is_stopping = False
 
     def serve(self) -> None:
         """Work until told to stop, then kill everything that runs."""
         self._poll.register(self._wake_fd, select.EPOLLIN)
-        self._poll.register(self._door.fileno(), select.EPOLLIN)
         while not self.is_stopping:
             for fd, happened in self._poll.poll(self._timeout_s()):
                 if fd == self._wake_fd:
                     os.read(fd, 4096)
-                elif fd == self._door.fileno():
-                    self._welcome()
-                elif (connection := self._connections.get(fd)) is not None:
-                    self._converse(connection, happened)
                 elif (process := self._reports.get(fd)) is not None:
                     self._hear(process)
+                else:
+                    self._peers.attend(fd, happened)
             if time.monotonic() >= self._sweeper.due_s:
                 for process in self._sweeper.work():
                     self._finish(process)
-            for _ in range(ROUNDS_MAX):  # while one starts, another may end: no need to sleep
-                for process in self._sweeper.reap():
-                    self._finish(process)
-                if not self._start_due():
+            for _ in range(TURNS_MAX):
+                if not self._take_turn():
                     break
-                self._starter.prepare_ahead(self._keeper.head())
             now_s = time.monotonic()
             if now_s >= self._next_limit_s:
                 self._enforce_limits(now_s)
-            if now_s >= self._flush_at_s:
-                self._flush()
-            self._starter.prepare_ahead(self._keeper.head())
-            if not self._connections and now_s >= self._abandoned_check_s:
-                self._notice_abandonment(now_s)
+            if now_s >= self._peers.due_s:
+                self._peers.work(now_s)
+            self.is_stopping |= self._peers.is_abandoned
         self._sweeper.kill_all()
+
+    def _take_turn(self) -> bool:
+        """Do the most pressing thing; False when there is nothing to do.
+
+        A free slot comes first, then what would keep the next one waiting. Commands come a line at
+        a time, so that an agent that has a thousand to give does not keep slots waiting either.
+        """
+        process = self._sweeper.reap()
+        if process is not None:
+            self._finish(process)
+        if self._start_due() or process is not None:
+            return True
+        for run in self._keeper.heads(min(self._keeper.capacity, AHEAD_MAX)):
+            if self._starter.prepare_ahead(run):
+                return True
+        return self._peers.obey_line()
 
     # --- time -------------------------------------------------------------------------------------
 
     def _timeout_s(self) -> float:
-        due_s = min(self._next_limit_s, self._sweeper.due_s, self._flush_at_s)
-        if not self._connections:
-            due_s = min(due_s, self._abandoned_check_s)
+        due_s = min(self._next_limit_s, self._sweeper.due_s, self._peers.due_s)
         return -1 if due_s == math.inf else max(0.0, due_s - time.monotonic())
 
     def _enforce_limits(self, now_s: float) -> None:
@@ -114,11 +112,6 @@ class Spawner:
             (p.limit_at_s for p in self._sweeper.running() if not p.is_doomed), default=math.inf
         )
 
-    def _notice_abandonment(self, now_s: float) -> None:
-        """Stop when the socket's name is gone: the node was deleted, nobody can come any more."""
-        self._abandoned_check_s = now_s + ABANDONED_CHECK_S
-        self.is_stopping |= not self._door.is_reachable()
-
     # --- processes --------------------------------------------------------------------------------
 
     def _start_due(self) -> bool:
@@ -126,7 +119,7 @@ class Spawner:
         is_started = False
         while (run := self._keeper.grant()) is not None:
             if run.launch is None:
-                self._tell(["granted", run.key], 0.0)
+                self._peers.tell(["granted", run.key], 0.0)
             else:
                 self._start(run, run.launch)
                 is_started = True
@@ -150,7 +143,7 @@ class Spawner:
 
     def _tell_started(self, process: Process) -> None:
         started = ["started", process.key, process.pid, process.started_at]
-        self._tell(started, process.start_s + FLUSH_INTERVAL_S)
+        self._peers.tell(started, process.start_s + FLUSH_INTERVAL_S)
 
     def _hear(self, process: Process) -> None:
         """Take in what a forked child says of its exec; it ends with the exec, or with the child.
@@ -199,32 +192,9 @@ class Spawner:
 
     def _end(self, run: NodeRun, record: Event, hold: bool) -> None:
         self._keeper.finished(run, record, hold)
-        self._tell_end(record)
+        self._peers.tell_end(record)
 
     # --- the agent --------------------------------------------------------------------------------
-
-    def _welcome(self) -> None:
-        connection = self._door.accept(len(self._connections))
-        if connection is None:
-            return
-        self._connections[connection.fileno()] = connection
-        self._poll.register(connection.fileno(), select.EPOLLIN)
-        connection.queue([["hello", PROTOCOL, os.getpid(), self._node]])
-        self._pump(connection)
-
-    def _converse(self, connection: Connection, happened: int) -> None:
-        try:
-            if happened & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
-                for commands in connection.receive():
-                    for command in commands:
-                        self._obey(connection, command)
-        except Exception as error:
-            # Whatever a peer sends ends its connection at most: tasks depend on this process.
-            if not isinstance(error, OSError):
-                print(f"spawner: connection closed: {error!r}", file=sys.stderr, flush=True)
-            self._part(connection)
-            return
-        self._pump(connection)
 
     def _obey(self, connection: Connection, command: object) -> None:
         if type(command) is not list or not command:
@@ -261,13 +231,13 @@ class Spawner:
             raise BadPeer("slots are a whole number")
         parsed = None if launch is None else Launch(launch)
         if len(self._keeper.runs) >= RUNS_MAX and key not in self._keeper.runs:
-            self._tell(["refused", key], 0.0)
+            self._peers.tell(["refused", key], 0.0)
         else:
             self._keeper.enqueue(key, slots, parsed)
 
     def _launch(self, key: str, launch: Launch) -> None:
         if key not in self._keeper.runs:
-            self._tell(["unknown", key], 0.0)
+            self._peers.tell(["unknown", key], 0.0)
         elif (run := self._keeper.launch(key, launch)) is not None:
             self._start(run, launch)
 
@@ -285,18 +255,19 @@ class Spawner:
             process.killed |= process.usage is None
             self._sweeper.doom(process)
         elif key not in self._keeper.runs:
-            self._tell(["unknown", key], 0.0)
+            self._peers.tell(["unknown", key], 0.0)
         else:
             self._drop(key)
 
     def _drop(self, key: str) -> None:
         record: Event = ["dropped", key]
+        self._starter.forget(key)
         if self._keeper.drop(key, record):
-            self._tell_end(record)
+            self._peers.tell_end(record)
 
     def _list(self, connection: Connection) -> None:
         """Answer with everything held; what was told before belongs to the time before."""
-        self._flush()
+        self._peers.flush()
         rows: list[Event] = []
         for run in self._keeper.runs.values():
             rows.append([run.key, run.state, run.slots, run.held, self._detail(run)])
@@ -311,41 +282,6 @@ class Spawner:
         if run.state is RunState.FINISHED or process is None:
             return run.record
         return [process.pid, process.started_at]
-
-    # --- what goes out ----------------------------------------------------------------------------
-
-    def _tell(self, event: Event, at_s: float) -> None:
-        """Send an event at this time by the monotonic clock, together with its neighbours."""
-        self._events.append(event)
-        if at_s < self._flush_at_s:
-            self._flush_at_s = at_s
-
-    def _tell_end(self, event: Event) -> None:
-        """Send at once after a silence; under load, when the next write is due."""
-        self._tell(event, self._flushed_s + FLUSH_INTERVAL_S)
-
-    def _flush(self) -> None:
-        events, self._events = self._events, []
-        self._flush_at_s = math.inf
-        self._flushed_s = time.monotonic()
-        for connection in list(self._connections.values()):
-            if events:
-                connection.queue(events)
-            self._pump(connection)
-
-    def _pump(self, connection: Connection) -> None:
-        if connection.send():
-            interest = connection.new_interest()
-            if interest is not None:
-                self._poll.modify(connection.fileno(), interest)
-        else:
-            self._part(connection)
-
-    def _part(self, connection: Connection) -> None:
-        if self._connections.pop(connection.fileno(), None) is not None:
-            self._poll.unregister(connection.fileno())
-            connection.close()
-            self._abandoned_check_s = time.monotonic() + ABANDONED_CHECK_S
 
 
 def run(socket_path: str, node: str) -> int:

@@ -21,7 +21,8 @@ from shoal_agent.core.spawning import EVENTS, Event, HeldRun, Launch, Snapshot, 
 from shoal_agent.processtree import NODE_MARK, RUN_MARK
 
 SOCKET_NAME: Final = "spawner.sock"
-LINE_COMMANDS_MAX: Final = 500
+LINE_COMMANDS_MAX: Final = 20
+"""The spawner takes a line at a time between the ends and starts of processes."""
 RETRY_S: Final = 0.05
 START_S_MAX: Final = 20.0
 """A new spawner may take some seconds to kill what a dead one left."""

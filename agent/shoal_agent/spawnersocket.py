@@ -38,6 +38,14 @@ def key_from(value: object) -> str:
     return value
 
 
+def commands_from(line: bytes) -> list[Any]:
+    """Return the commands of a line; BadPeer when it is no array, ValueError when not JSON."""
+    commands = _decode(line)
+    if type(commands) is not list:
+        raise BadPeer("a line is an array")
+    return commands
+
+
 class Door:
     """The listening socket, in a private folder; only our own user and root come in."""
 
@@ -102,10 +110,10 @@ class Connection:
     def fileno(self) -> int:
         return self._fd
 
-    def receive(self) -> list[list[Any]]:
-        """Return the lines that are complete now, decoded.
+    def receive(self) -> list[bytes]:
+        """Return the lines that are complete now.
 
-        raises  BadPeer (too long, or not an array), ValueError (not JSON), OSError (gone)
+        raises  BadPeer (too long), OSError (gone)
         """
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -120,10 +128,7 @@ class Connection:
             return []
         *whole, rest = (bytes(self._inbox) + data).split(b"\n")
         self._inbox = bytearray(rest)
-        lines = [_decode(line) for line in whole]
-        if not all(type(line) is list for line in lines):
-            raise BadPeer("a line is an array")
-        return lines
+        return whole
 
     def queue(self, events: list[Any]) -> None:
         """Add one line to what the next `send` writes."""

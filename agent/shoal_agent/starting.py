@@ -1,7 +1,7 @@
 """The spawner's way from a run whose turn has come to its process, most of it gone ahead of time.
 
-What a launch needs beside the start itself (directories, files, arguments) is made for the next run
-in the queue while the slots are still busy with others.
+What a launch needs beside the start itself (directories, files, arguments) is made for the next
+runs in the queue while the slots are still busy with others.
 """
 
 from __future__ import annotations
@@ -29,30 +29,33 @@ class Starter:
         self.bases: dict[str, launching.Environment] = {"": {}}
         self._launcher = Launcher()
         self._node_mark = launching.entry(processtree.NODE_MARK, node)
-        self._next: NodeRun | None = None
-        self._prepared: Prepared | None = None
+        self._prepared: dict[str, Prepared | None] = {}  # None: it failed, and will in its turn
 
-    def prepare_ahead(self, run: NodeRun | None) -> None:
-        """Make what the next run in the queue needs; with short tasks this is a good part of what
-        keeps a slot waiting between two of them. What fails is tried again in its turn, and told.
+    def prepare_ahead(self, run: NodeRun) -> bool:
+        """Make what a queued run needs; return False when there was nothing to do.
+
+        With short tasks this is a good part of what keeps a slot waiting between two of them. What
+        fails is tried again in its turn, and told.
         """
-        if run is self._next or run is None or run.launch is None:
-            return
-        if self._prepared is not None:  # for one that was dropped since
-            self._launcher.discard(self._prepared)
-        self._next, self._prepared = run, None
+        if run.launch is None or run.key in self._prepared:
+            return False
+        self._prepared[run.key] = None
         with contextlib.suppress(LaunchFailed):
-            self._prepared = self._prepare(run, run.launch)
+            self._prepared[run.key] = self._prepare(run, run.launch)
+        return True
+
+    def forget(self, key: str) -> None:
+        """Let go of what was prepared for a run that was dropped."""
+        prepared = self._prepared.pop(key, None)
+        if prepared is not None:
+            self._launcher.discard(prepared)
 
     def start(self, run: NodeRun, launch: Launch) -> Process:
         """Start a run's process; its report_fd is not -1 where exec may still fail.
 
         raises  LaunchFailed
         """
-        prepared = None
-        if run is self._next:
-            prepared, self._next, self._prepared = self._prepared, None, None
-        prepared = prepared or self._prepare(run, launch)
+        prepared = self._prepared.pop(run.key, None) or self._prepare(run, launch)
         try:
             process = Process(run.key)
             process.pid, process.report_fd = self._launcher.spawn(prepared)

@@ -94,16 +94,19 @@ class Sweeper:
         self._round_s = ROUND_S_MIN
         self._sweep_due_s = 0.0
 
-    def reap(self) -> list[Process]:
-        """Bury ended children; return the runs of which nothing is left."""
-        ended: list[Process] = []
+    def reap(self) -> Process | None:
+        """Bury one run's ended first process and return it; None when no other has ended.
+
+        A run of which something is left is doomed instead, and returned by a later `work`. One at
+        a time, so that its slot has its next process before the next one is buried.
+        """
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                break
+                return None
             if pid == 0:
-                break
+                return None
             process = self._first.pop(pid, None)
             if process is None:
                 self._orphans.pop(pid, None)
@@ -112,19 +115,16 @@ class Sweeper:
             process.ended_at = time.time()
             process.exit_code = os.waitstatus_to_exitcode(status)
             process.usage = usage
-            ended.append(process)
-        if not ended or self._is_all_known():
-            for process in ended:
+            if self._is_all_known():
                 del self._runs[process.key]
-            return ended
-        for process in self._with_remains(ended):
-            self.doom(process)
-        clean = [process for process in ended if not process.is_doomed]
-        for process in clean:
-            self._forget(process)
-        if self._doomed:
-            self._sweep_due_s = 0.0  # what was waited for may just have ended
-        return clean
+                return process
+            if self._has_remains(process):
+                self.doom(process)
+            if self._doomed:
+                self._sweep_due_s = 0.0  # what was waited for may just have ended
+            if not process.is_doomed:
+                self._forget(process)
+                return process
 
     def work(self) -> list[Process]:
         """Do the round of killing that is due; return the runs of which nothing is left."""
@@ -173,7 +173,8 @@ class Sweeper:
         while (pids := left()) and time.monotonic() < give_up_s:
             processtree.kill(pids)
             time.sleep(ROUND_S_MIN)  # nobody is served at a start and at an end
-            self.reap()
+            while self.reap() is not None:
+                pass
 
     def _is_all_known(self) -> bool:
         """Whether nothing is left of what has ended, for all that one cheap look can tell."""
@@ -181,25 +182,18 @@ class Sweeper:
             return False
         return self._count_children() == len(self._first)
 
-    def _with_remains(self, ended: list[Process]) -> list[Process]:
-        """Return those of the just ended runs of which a process may be left."""
-        found: set[str] = set()
-        if self._orphans:
-            keys = {process.key for process in ended}
-            for runs in self._orphans.values():
-                if runs and runs <= keys:
-                    found |= runs
+    def _has_remains(self, process: Process) -> bool:
+        """Whether a process may be left of a run whose first one was just buried."""
         if self._count_children is None:
             self._look_due_s = min(self._look_due_s, time.monotonic() + LOOK_AROUND_S)
-            found |= {p.key for p in ended if processtree.group_is_alive(p.pid)}
+            if processtree.group_is_alive(process.pid):
+                return True
         else:
             if self._count_children() > len(self._first) + len(self._orphans):
                 self._adopt(processtree.scan())
-                keys = {process.key for process in ended}
-                found |= {key for runs in self._orphans.values() for key in runs if runs <= keys}
             if not self._first:  # the list may miss one while others end: proc(5)
                 self._look_due_s = time.monotonic() + LOOK_AROUND_S
-        return [process for process in ended if process.key in found]
+        return any(runs == {process.key} for runs in self._orphans.values())
 
     def _adopt(self, processes: dict[int, processtree.Process]) -> None:
         """Find out whose the new children of ours are: daemons that left their parents.

@@ -3,7 +3,8 @@
     python -I -S spawn_client.py SOCKET ROOT COUNT WIDTH PROGRAM      prints the seconds it took
 
 It keeps a window of launches in the spawner's queue, as an agent does, and acknowledges every batch
-of ends. Each launch asks for what spawn_baseline.c does: two directories, two files, one process.
+of ends; the launches are written down before the clock starts, since the C program reads none. Each
+asks for what spawn_baseline.c does: two directories, two files, one process.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 
 WINDOW = 1000
 BATCH = 100
+LINE = 20
 
 
 def launch(root: str, number: int, program: str) -> list[object]:
@@ -31,6 +33,10 @@ def launch(root: str, number: int, program: str) -> list[object]:
     return ["enqueue", str(number), 1, what]
 
 
+def encode(commands: list[object]) -> bytes:
+    return json.dumps(commands, separators=(",", ":")).encode() + b"\n"
+
+
 def drive(path: str, root: str, count: int, width: int, program: str) -> float:
     """Run `count` programs, `width` at a time; return the seconds from first request to last end.
 
@@ -41,18 +47,24 @@ def drive(path: str, root: str, count: int, width: int, program: str) -> float:
     lines = link.makefile("rb", buffering=1 << 18)
 
     def send(commands: list[object]) -> None:
-        link.sendall(json.dumps(commands).encode() + b"\n")
+        link.sendall(encode(commands))
 
     send([["env", "bench", dict(os.environ)], ["capacity", width], ["ping", 0]])
     while b"pong" not in lines.readline():
         pass
+    batches = [
+        b"".join(
+            encode([launch(root, n, program) for n in range(at, min(at + LINE, count))])
+            for at in range(first, min(first + BATCH, count), LINE)
+        )
+        for first in range(0, count, BATCH)
+    ]
     from_s = time.monotonic()
     sent = ended = 0
     while ended < count:
-        while sent < count and sent - ended <= WINDOW - BATCH:
-            upto = min(sent + BATCH, count)
-            send([launch(root, number, program) for number in range(sent, upto)])
-            sent = upto
+        while sent * BATCH < count and sent * BATCH - ended <= WINDOW - BATCH:
+            link.sendall(batches[sent])
+            sent += 1
         done = []
         for event in json.loads(lines.readline()):
             if event[0] == "exited":

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 L = TypeVar("L")  # what starts a run: a Launch in the spawner, a script in the simulation
@@ -77,10 +78,9 @@ class SlotKeeper(Generic[L, R]):
         (self._queue if slots else self._slotless)[key] = run
         return run
 
-    def head(self) -> Run[L, R] | None:
-        """Return the run whose turn is next, wherever its slots are; None: nothing is queued."""
-        queue = self._slotless or self._queue
-        return queue[next(iter(queue))] if queue else None
+    def heads(self, count: int) -> list[Run[L, R]]:
+        """Return the runs whose turn is next, so many at most."""
+        return list(islice(chain(self._slotless.values(), self._queue.values()), count))
 
     def grant(self) -> Run[L, R] | None:
         """Give the next run in order its slots; None when it must wait or nothing is queued.
@@ -92,7 +92,7 @@ class SlotKeeper(Generic[L, R]):
             run = self._slotless.popitem(last=False)[1]
             run.state = RunState.GRANTED
             return run
-        if not self._queue:
+        if not self._queue or self.held_count >= self.capacity:
             return None
         key = next(iter(self._queue))
         run = self._queue[key]
