@@ -23,9 +23,10 @@ from typing import Final
 from aiohttp import web
 
 from shoal_controller import config as configuration
-from shoal_controller.api.app import create_app
+from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.blobgateway import BlobStore, StorageAccount
 from shoal_controller.blobgateway import create_app as create_storage_app
+from shoal_controller.blobgateway import create_runner as create_storage_runner
 from shoal_controller.clock import Clock, SystemClock
 from shoal_controller.config import AccountKeys, Address, BadConfig, Config
 from shoal_controller.core.account import Account
@@ -40,9 +41,6 @@ from shoal_controller.reception import Reception
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
-SHUTDOWN_S_MAX: Final = 5.0
-"""Requests that are being answered when the end comes have so long."""
-HEADER_BYTES_MAX: Final = 16 * 1024
 
 
 class Controller:
@@ -82,11 +80,11 @@ async def running(config: Config) -> AsyncIterator[Controller]:
         await _start_fleets(stack, controller, _url(api_socket))
         await _start_loops(stack, controller)
         storage_app = create_storage_app(storage, controller.clock)
-        await _serve(stack, storage_app, storage_socket, auto_decompress=False)
+        await _serve(stack, create_storage_runner(storage_app), storage_socket)
         api_app = create_app(controller)
         api_app.middlewares.insert(0, Listener(registry, reception).middleware)
         api_app.on_shutdown.append(lambda _: registry.close())  # once nobody can come any more
-        await _serve(stack, api_app, api_socket)
+        await _serve(stack, create_runner(api_app), api_socket)
         log.info(
             "the Batch API is at %s, storage at %s", controller.api_url, controller.storage_url
         )
@@ -147,20 +145,8 @@ async def _start_loops(stack: contextlib.AsyncExitStack, controller: Controller)
 
 
 async def _serve(
-    stack: contextlib.AsyncExitStack,
-    app: web.Application,
-    listening: socket.socket,
-    *,
-    auto_decompress: bool = True,
+    stack: contextlib.AsyncExitStack, runner: web.AppRunner, listening: socket.socket
 ) -> None:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=auto_decompress,
-        max_field_size=HEADER_BYTES_MAX,
-        max_line_size=HEADER_BYTES_MAX,
-        shutdown_timeout=SHUTDOWN_S_MAX,
-    )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=BACKLOG).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession
-from aiohttp.test_utils import TestServer
+from aiohttp import ClientResponse, ClientSession, web
 from yarl import URL
 
-from shoal_controller.api.app import create_app
+from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
 from shoal_controller.core.changes import NodePut
@@ -221,11 +221,20 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def caller(house: House) -> AsyncIterator[Caller]:
-    async with (
-        TestServer(create_app(house), host="127.0.0.1") as server,
-        ClientSession(auto_decompress=False) as session,
-    ):
-        yield Caller(str(server.make_url("")).rstrip("/"), session, house.clock)
+    async with served(house) as base, ClientSession(auto_decompress=False) as session:
+        yield Caller(base, session, house.clock)
+
+
+@contextlib.asynccontextmanager
+async def served(house: House) -> AsyncIterator[str]:
+    """Serve a house as a controller does; yields scheme, host and port."""
+    runner = create_runner(create_app(house))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 MACHINE: dict[str, Any] = {

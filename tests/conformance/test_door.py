@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import logging
@@ -23,18 +22,14 @@ from tests.conformance.conftest import (
     job_body,
     task_body,
 )
+from tests.conformance.unread import answer_of
 
 
-async def _raw(caller: Caller, request: bytes) -> bytes:
+async def _raw(caller: Caller, request: bytes, *more: bytes) -> bytes:
     """Send bytes as they are and return all that comes back until the server closes."""
-    url = urlsplit(caller.base)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    writer.write(request)
-    await writer.drain()
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    port = urlsplit(caller.base).port
+    assert port is not None
+    return await answer_of(port, request, *more)
 
 
 def _signed_lines(caller: Caller, method: str, target: str, **headers: str) -> bytes:
@@ -337,6 +332,14 @@ async def test_a_compressed_body_is_measured_by_what_it_holds(caller: Caller) ->
         headers = {"Content-Encoding": "gzip", "Content-Length": str(len(body))}
         answer = await _raw(caller, _signed_lines(caller, "POST", TASKS, **headers) + body)
         assert answer.split(b" ")[1] == status
+
+
+async def test_a_body_that_breaks_off_is_refused_at_once(caller: Caller) -> None:
+    await caller.make("/jobs", job_body())
+    lines = _signed_lines(caller, "POST", TASKS, **{"Transfer-Encoding": "chunked"})
+    answer = await _raw(caller, lines, b"5\r\nabcde\r\n", b"zz\r\n")
+    assert b'"InvalidRequestBody"' in answer
+    assert b"not what its headers say" in answer
 
 
 async def test_a_full_disk_is_told_as_one_and_nothing_is_lost(caller: Caller, house: House) -> None:

@@ -8,19 +8,25 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestServer
 from azure.batch import BatchClient, models
 from azure.core import MatchConditions
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from shoal_controller.api.app import create_app
 from shoal_controller.clock import SystemClock
 from shoal_controller.core.account import Account
 from shoal_controller.loops import jobs, pools
 from shoal_controller.loops.driver import run
 from shoal_controller.operations.context import Context
-from tests.conformance.conftest import ACCOUNT, KEY, House, NoLinks, PaperFleet, encoded
+from tests.conformance.conftest import (
+    ACCOUNT,
+    KEY,
+    House,
+    NoLinks,
+    PaperFleet,
+    encoded,
+    served,
+)
 
 
 @pytest.fixture
@@ -31,9 +37,9 @@ async def client(tmp_path: Path) -> AsyncIterator[BatchClient]:
         running = [
             group.create_task(run(ctx, loop)) for loop in (jobs.LOOP, pools.loop(PaperFleet()))
         ]
-        async with TestServer(create_app(House(ctx, clock, links)), host="127.0.0.1") as server:
+        async with served(House(ctx, clock, links)) as base:
             credential = AzureNamedKeyCredential(ACCOUNT, encoded(KEY))
-            with BatchClient(str(server.make_url("")), credential, retry_total=0) as client:
+            with BatchClient(base, credential, retry_total=0) as client:
                 yield client
         for task in running:
             task.cancel()

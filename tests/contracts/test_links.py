@@ -55,6 +55,10 @@ async def test_a_join_with_the_right_token_gives_a_key_and_any_other_is_refused(
         assert (await join(node_id="x" * 5000, token="once"))[0] == 400
         async with session.post(house.url + JOIN_PATH, data=b"\xff{") as answer:
             assert answer.status == 400
+        async with session.post(
+            house.url + JOIN_PATH, data=b"no gzip", headers={"Content-Encoding": "gzip"}
+        ) as answer:
+            assert answer.status == 400
 
 
 async def test_a_link_without_the_nodes_key_is_refused_before_the_upgrade(house: House):

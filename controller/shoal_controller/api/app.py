@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from shoal_controller import serving
 from shoal_controller.api.auth import Controller, authenticate
 from shoal_controller.api.call import Call, check_length, parse_query, raw_path
 from shoal_controller.api.errors import error_response, of_http
@@ -33,16 +34,26 @@ STANDARD_HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
 }
+NO_HOST: Final = "localhost"
 _CLIENT_ID_CHARACTERS_MAX: Final = 128
 
 
 def create_app(controller: Controller) -> web.Application:
-    """Return the application that answers for the controller's accounts."""
+    """Return the application that answers for the controller's accounts; `create_runner` serves it.
+
+    More middlewares may be put before its own.
+    """
     door = _Door(controller)
     app = web.Application(middlewares=[door.answer])
+    app[_DOOR] = door
     app.on_response_prepare.append(_add_standard_headers)
-    app.router.add_route("*", "/{path:.*}", door.dispatch, expect_handler=_continue)
+    app.router.add_route("*", "/{path:.*}", door.dispatch)
     return app
+
+
+def create_runner(app: web.Application) -> serving.Runner:
+    """Return what serves an application of `create_app`, and refuses what never reaches it."""
+    return serving.Runner(app, app[_DOOR].refuse_unread)
 
 
 class _Door:
@@ -72,7 +83,20 @@ class _Door:
             log.exception("request %s failed: %s %s", request_id, request.method, path)
             refused = Refused("InternalError")
         now = self._controller.clock.now()
-        return error_response(request, refused, request_id, now, base_url(request))
+        return error_response(
+            refused, request_id, now, base_url(request), is_head=request.method == "HEAD"
+        )
+
+    def refuse_unread(self, code: str, reason: str) -> web.Response:
+        """Return the answer to what is no request, of which nothing was understood."""
+        request_id = str(uuid.uuid4())
+        now = self._controller.clock.now()
+        response = error_response(
+            Refused(code, Reason=reason), request_id, now, f"http://{NO_HOST}"
+        )
+        response.headers.update(STANDARD_HEADERS)
+        response.headers["request-id"] = request_id
+        return response
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         path, query_text = raw_path(request)
@@ -117,7 +141,7 @@ def base_url(request: web.Request) -> str:
     """Return scheme and host as the client used them."""
     host = request.headers.get("Host", "")
     if not host.isascii() or not host.isprintable() or not host:
-        host = "localhost"
+        host = NO_HOST
     return f"{request.scheme}://{host}"
 
 
@@ -132,11 +156,7 @@ def _check_timeout(query: dict[str, str]) -> None:
         )
 
 
-async def _continue(request: web.Request) -> web.StreamResponse | None:
-    # The default handler answers other expectations than 100-continue with a page of its own.
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return None
+_DOOR: Final = web.AppKey("door", _Door)
 
 
 async def _add_standard_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -33,11 +33,11 @@ def error_content(refused: Refused, request_id: str, now: datetime) -> dict[str,
 
 
 def error_response(
-    request: web.Request, refused: Refused, request_id: str, now: datetime, base: str
+    refused: Refused, request_id: str, now: datetime, base: str, *, is_head: bool = False
 ) -> web.Response:
-    """Return the answer to a refused request. Answers to HEAD have no body."""
+    """Return the answer to a refused request; `base` as in Call. Answers to HEAD have no body."""
     reason = _UNPRINTABLE.sub(" ", refused.message)[:_REASON_CHARACTERS_MAX]
-    if request.method == "HEAD":
+    if is_head:
         return web.Response(status=refused.status, reason=reason)
     body = encode(
         {

@@ -7,7 +7,7 @@ modules beside them are pure rules that both share. Other rooms use what is expo
 from shoal_controller.blobgateway.errors import StorageError
 from shoal_controller.blobgateway.sas import sign_blob_sas, sign_container_sas
 from shoal_controller.blobgateway.storage.store import BlobStore, pieces_of
-from shoal_controller.blobgateway.web.app import create_app, serve
+from shoal_controller.blobgateway.web.app import create_app, create_runner, serve
 from shoal_controller.blobgateway.web.call import StorageAccount
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "StorageAccount",
     "StorageError",
     "create_app",
+    "create_runner",
     "pieces_of",
     "serve",
     "sign_blob_sas",

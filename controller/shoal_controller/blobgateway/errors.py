@@ -26,6 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "InvalidBlockId": 400,
     "InvalidBlockList": 400,
     "InvalidHeaderValue": 400,
+    "InvalidHttpVerb": 400,
     "InvalidInput": 400,
     "InvalidMd5": 400,
     "InvalidMetadata": 400,

@@ -97,6 +97,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "OutOfRangeInput": (400, "One of the request inputs is out of range."),
     "RequestUrlFailedToParse": (400, "The url in the request could not be parsed."),
     "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
+    "InvalidHttpVerb": (400, "The HTTP verb specified was not recognized by the server."),
     "InvalidInput": (400, "One of the request inputs is not valid."),
     "InvalidAuthenticationInfo": (
         400,

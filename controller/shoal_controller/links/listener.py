@@ -66,7 +66,7 @@ class Listener:
                 body = await _body(request)
             order = msgspec.json.decode(body, type=_Join)
             key = await self._events.join(order.node_id, order.token)
-        except (msgspec.MsgspecError, ValueError, TimeoutError):
+        except (msgspec.MsgspecError, ValueError, TimeoutError, web.RequestPayloadError):
             return _error(400, "InvalidRequestBody", "A join is {node_id, token} as JSON.")
         except Refused as err:
             self._registry.counts.refused_count += 1

@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
+from shoal_controller import serving
 from shoal_controller.blobgateway.errors import StorageError, bad_header
 from shoal_controller.blobgateway.names import is_visible
 from shoal_controller.blobgateway.sas import VERSION, VERSION_MIN, parse_time
@@ -27,41 +28,33 @@ from shoal_controller.blobgateway.web.sources import new_session
 
 WRITE_WAIT_S: Final = 120.0
 COLLECT_INTERVAL_S: Final = 3600.0
-HEADER_BYTES_MAX: Final = 16 * 1024
 log = logging.getLogger(__name__)
-# aiohttp logs a traceback for each request that is not HTTP; a stranger could fill the disk so.
-_peers = logging.getLogger(__name__ + ".peers")
-_peers.setLevel(logging.CRITICAL)
 
 
 def create_app(accounts: Mapping[str, StorageAccount], clock: Clock) -> web.Application:
-    """The gateway for `accounts`, by name; serve it with `serve`, or runner options like its own.
+    """The gateway for `accounts`, by name; `create_runner` or `serve` serves it.
 
     The mapping is read at each request, so an account may come or go meanwhile. The stores stay
     the caller's: the app neither opens nor closes them.
     """
     gateway = _Gateway(accounts, clock)
     app = web.Application(middlewares=[gateway.handle])
+    app[_GATEWAY] = gateway
     app.cleanup_ctx.append(gateway.run)
     return app
 
 
+def create_runner(app: web.Application) -> serving.Runner:
+    """What serves an app of `create_app`, and refuses what never reaches it."""
+    # A body with Content-Encoding is stored as it is, never unpacked.
+    return serving.Runner(app, app[_GATEWAY].refuse_unread, auto_decompress=False)
+
+
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Listen on `host`; returns the runner (await its cleanup to stop) and the port it got."""
-    runner = web.AppRunner(
-        app,
-        # A body with Content-Encoding is stored as it is, never unpacked.
-        auto_decompress=False,
-        # 8 KiB of metadata may stand in one header.
-        max_field_size=HEADER_BYTES_MAX,
-        max_line_size=HEADER_BYTES_MAX,
-        access_log=None,
-        logger=_peers,
-        shutdown_timeout=5,
-    )
+    runner = create_runner(app)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
+    await web.TCPSite(runner, host, port).start()
     return runner, runner.addresses[0][1]
 
 
@@ -98,11 +91,14 @@ class _Gateway:
     @web.middleware
     async def handle(self, request: web.Request, handler: object) -> web.StreamResponse:
         """Answer one request. A middleware, so that no path is refused by a router before us."""
+        del handler
         request_id = self.new_id()
         try:
             answer = await self.dispatch(self._call(request, request_id))
         except StorageError as error:
             answer = self._refusal(error, request_id)
+        except web.RequestPayloadError:
+            answer = self._refusal(StorageError("InvalidInput", serving.BROKEN_BODY), request_id)
         except (ConnectionError, aiohttp.ClientPayloadError):
             # The caller is gone; nobody will read this.
             answer = Answer(400)
@@ -110,9 +106,16 @@ class _Gateway:
             log.exception("blob gateway: request %s failed", request_id)
             error = StorageError("InternalError", "The server encountered an internal error.")
             answer = self._refusal(error, request_id)
-        for name, value in self._common(request, request_id).items():
+        for name, value in self._common(request.headers, request_id).items():
             answer.headers.setdefault(name, value)
         return await _send(request, answer)
+
+    def refuse_unread(self, code: str, reason: str) -> web.Response:
+        """Return the answer to what is no request, of which nothing was understood."""
+        request_id = self.new_id()
+        answer = self._refusal(StorageError(code, reason), request_id)
+        headers = answer.headers | self._common({}, request_id)
+        return web.Response(status=answer.status, headers=headers, body=answer.body)
 
     async def dispatch(self, call: Call) -> Answer:
         """Authenticate first, whatever the route; then route, authorize and carry out."""
@@ -165,14 +168,14 @@ class _Gateway:
         told["Content-Type"] = "application/xml"
         return Answer(error.status, told, xml.error(error.code, message, error.details))
 
-    def _common(self, request: web.Request, request_id: str) -> dict[str, str]:
-        version = request.headers.get("x-ms-version", "")
+    def _common(self, headers: Mapping[str, str], request_id: str) -> dict[str, str]:
+        version = headers.get("x-ms-version", "")
         told = {
             "x-ms-request-id": request_id,
             "x-ms-version": version if _is_version(version) else VERSION,
             "Server": "shoal-blobgateway",
         }
-        client_id = request.headers.get("x-ms-client-request-id", "")
+        client_id = headers.get("x-ms-client-request-id", "")
         if client_id and len(client_id) <= 1024 and is_visible(client_id):
             told["x-ms-client-request-id"] = client_id
         return told
@@ -185,6 +188,9 @@ class _Gateway:
                 except Exception:
                     log.exception("blob gateway: clean-up failed, trying again in an hour")
             await asyncio.sleep(COLLECT_INTERVAL_S)
+
+
+_GATEWAY: Final = web.AppKey("gateway", _Gateway)
 
 
 async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
