@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from yarl import URL
 
-from tests.conformance.conftest import Caller, job_body
+from tests.conformance.conftest import Caller, job_body, pool_body, task_body
 
 
 async def test_a_request_without_api_version_is_refused(caller: Caller) -> None:
@@ -74,6 +76,46 @@ async def test_parameters_of_a_list_are_read_or_refused(
         assert "QueryParameterName" in answer.values
     else:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("/pools", "nothing eq 1", "nothing"),
+        ("/pools", "allocationState eq 'bogus'", "allocationState"),
+        ("/jobs", "creationTime gt 'yesterday'", "creationTime"),
+        ("/jobs", "state eq 'bogus'", "state"),
+        ("/jobs/j1/tasks", "executionInfo/exitCode eq '0'", "executionInfo/exitCode"),
+        ("/jobs/j1/tasks", " state eq 'bogus'", "state"),
+        ("/pools/p1/nodes", "state eq 'busy'", "state"),
+        ("/jobs/j1/tasks/t1/files", "size gt 5", "size"),
+        ("/supportedimages", "osType eq 'plan9'", "osType"),
+        ("/nodecounts", "id eq 'p1'", "id"),
+        ("/nodecounts", "poolId eq 'a' or poolId eq 'b'", ""),
+        ("/jobs/j1/tasks/t1/files", "not startswith(name,'a')", ""),
+    ],
+)
+async def test_a_refused_filter_is_shown_with_what_is_wrong_and_where(
+    caller: Caller, path: str, text: str, name: str
+) -> None:
+    await caller.make("/pools", pool_body())
+    await caller.make("/jobs", job_body())
+    await caller.make("/jobs/j1/tasks", task_body())
+    answer = await caller.get(path, f"$filter={quote(text)}")
+    assert (answer.status, answer.code) == (400, "InvalidQueryParameterValue")
+    assert answer.values["QueryParameterName"] == "$filter"
+    assert answer.values["QueryParameterValue"] == text
+    if name:
+        assert answer.values["PropertyName"] == name
+        at = text.index(name) + 1
+        assert answer.values["Reason"].startswith(f"At position {at}: '{name}' ")
+
+
+async def test_a_state_of_other_versions_is_no_mistake(caller: Caller) -> None:
+    await caller.make("/pools", pool_body())
+    for path, state in (("/pools", "upgrading"), ("/pools/p1/nodes", "Preempted")):
+        answer = await caller.get(path, f"$filter=state%20eq%20%27{state}%27")
+        assert (answer.status, answer.json["value"]) == (200, [])
 
 
 async def test_links_can_be_followed_as_they_are(caller: Caller) -> None:

@@ -10,10 +10,9 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.lists import read_filter
-from shoal_controller.api.paging import next_link, page_size, serial_position
+from shoal_controller.api.paging import invalid_parameter, next_link, page_size, serial_position
 from shoal_controller.api.wire.image import IMAGES
 from shoal_controller.api.wire.node import write_counts
-from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import ListQuery
 from shoal_controller.core.odata import fields
 from shoal_controller.core.odata.parse import Compare
@@ -25,10 +24,10 @@ _DOCUMENTS: Final = tuple(image.write() for image in IMAGES)
 
 
 async def list_supported_images(call: Call) -> web.Response:
-    where, size, after = read_filter(call), page_size(call), serial_position(call)
+    where = read_filter(call, fields.IMAGES)
+    size, after = page_size(call), serial_position(call)
     images = _DOCUMENTS
     if where is not None:
-        fields.check(where, fields.IMAGES)
         images = tuple(
             image for image in images if holds(where, fields.IMAGES, partial(_value, image))
         )
@@ -41,14 +40,11 @@ async def list_supported_images(call: Call) -> web.Response:
 
 async def list_node_counts(call: Call) -> web.Response:
     query = ListQuery(page_size(call, POOLS_PER_PAGE_MAX), serial_position(call))
-    where = read_filter(call)
+    where = read_filter(call, fields.NODE_COUNTS)
     if where is not None:
-        fields.check(where, fields.NODE_COUNTS)
         if not isinstance(where, Compare):
-            raise Refused(
-                "InvalidQueryParameterValue",
-                QueryParameterName="$filter",
-                Reason="Only poolId eq '...' can be asked for.",
+            raise invalid_parameter(
+                "$filter", call.query["$filter"], "Only one poolId eq '...' can be asked for."
             )
         query = replace(query, where=replace(where, path="id"))
     listing = await pools.list_pools(call.ctx, query)

@@ -12,7 +12,13 @@ from aiohttp import web
 from shoal_controller.api.call import Call
 from shoal_controller.api.conditions import read_conditions
 from shoal_controller.api.lists import read_filter
-from shoal_controller.api.paging import boolean_parameter, next_link, page_size, position
+from shoal_controller.api.paging import (
+    boolean_parameter,
+    invalid_parameter,
+    next_link,
+    page_size,
+    position,
+)
 from shoal_controller.api.wire.file import file_headers, write_file
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.core.odata import fields
@@ -111,15 +117,12 @@ def _quoted(path: str) -> str:
 
 
 def _prefix(call: Call) -> str:
-    where = read_filter(call)
+    where = read_filter(call, fields.FILES)
     if where is None:
         return ""
-    fields.check(where, fields.FILES)
     if not isinstance(where, StartsWith):
-        raise Refused(
-            "InvalidQueryParameterValue",
-            QueryParameterName="$filter",
-            Reason="Only startswith(name,'...') can be asked for.",
+        raise invalid_parameter(
+            "$filter", call.query["$filter"], "Only one startswith(name,'...') can be asked for."
         )
     return where.prefix
 

@@ -11,11 +11,12 @@ from shoal_controller.api.paging import boolean_parameter
 from shoal_controller.api.wire import job as wire
 from shoal_controller.core.conditions import Conditions
 from shoal_controller.core.job import Job
+from shoal_controller.core.odata import fields
 from shoal_controller.operations import jobs
 
 
 async def list_jobs(call: Call) -> web.Response:
-    listing = await jobs.list_jobs(call.ctx, read_query(call))
+    listing = await jobs.list_jobs(call.ctx, read_query(call, fields.JOBS))
     return await listed(
         call,
         "jobs",

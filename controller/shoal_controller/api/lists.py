@@ -16,7 +16,8 @@ from shoal_controller.api.paging import (
     serial_position,
 )
 from shoal_controller.core.listing import Listing, ListQuery
-from shoal_controller.core.odata.parse import Filter, parse
+from shoal_controller.core.odata.fields import Fields, read
+from shoal_controller.core.odata.parse import Filter
 from shoal_controller.core.odata.select import parse_select, select
 
 T = TypeVar("T")
@@ -25,16 +26,19 @@ _EXPANDABLE: Final = frozenset({"stats"})
 _ITEMS_PER_ROUND: Final = 100
 
 
-def read_filter(call: Call) -> Filter | None:
-    """Return the tree of `$filter`, or None."""
-    text = call.query.get("$filter", "").strip()
-    return parse(text) if text else None
+def read_filter(call: Call, fields: Fields) -> Filter | None:
+    """Return the tree of `$filter`, or None; raise Refused for what the list does not know."""
+    text = call.query.get("$filter", "")
+    return read(text, fields) if text.strip() else None
 
 
-def read_query(call: Call) -> ListQuery:
-    """Return which page of a list a request asks for, or raise Refused."""
+def read_query(call: Call, fields: Fields) -> ListQuery:
+    """Return which page of a list a request asks for, or raise Refused.
+
+    fields   what the list can be filtered by
+    """
     check_expand(call)
-    return ListQuery(page_size(call), serial_position(call), read_filter(call))
+    return ListQuery(page_size(call), serial_position(call), read_filter(call, fields))
 
 
 def check_expand(call: Call) -> None:

@@ -7,11 +7,12 @@ from aiohttp import web
 from shoal_controller.api.call import Call
 from shoal_controller.api.lists import listed, read_query, selected
 from shoal_controller.api.wire import node as wire
+from shoal_controller.core.odata import fields
 from shoal_controller.operations import nodes, pools
 
 
 async def list_nodes(call: Call) -> web.Response:
-    query, pool_id = read_query(call), call.arguments["poolId"]
+    query, pool_id = read_query(call, fields.NODES), call.arguments["poolId"]
     pool = (await pools.get_pool(call.ctx, pool_id)).pool
     listing = await nodes.list_nodes(call.ctx, pool_id, query)
     return await listed(

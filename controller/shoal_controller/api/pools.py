@@ -12,11 +12,12 @@ from shoal_controller.api.conditions import read_conditions
 from shoal_controller.api.lists import check_expand, listed, read_query, selected
 from shoal_controller.api.wire import pool as wire
 from shoal_controller.core.conditions import Conditions
+from shoal_controller.core.odata import fields
 from shoal_controller.operations import pools
 
 
 async def list_pools(call: Call) -> web.Response:
-    listing = await pools.list_pools(call.ctx, read_query(call))
+    listing = await pools.list_pools(call.ctx, read_query(call, fields.POOLS))
     return await listed(
         call,
         "pools",

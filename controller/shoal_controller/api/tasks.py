@@ -13,6 +13,7 @@ from shoal_controller.api.lists import check_expand, listed, read_query, selecte
 from shoal_controller.api.wire import task as wire
 from shoal_controller.core.conditions import Conditions
 from shoal_controller.core.errors import Refused
+from shoal_controller.core.odata import fields
 from shoal_controller.core.task import Task
 from shoal_controller.operations import tasks
 
@@ -47,7 +48,8 @@ async def create_task(call: Call) -> web.Response:
 
 
 async def list_tasks(call: Call) -> web.Response:
-    job, listing = await tasks.list_tasks(call.ctx, call.arguments["jobId"], read_query(call))
+    query = read_query(call, fields.TASKS)
+    job, listing = await tasks.list_tasks(call.ctx, call.arguments["jobId"], query)
     job_url = wire.write_job_url(call.base, job)
     return await listed(
         call,

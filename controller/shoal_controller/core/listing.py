@@ -17,7 +17,7 @@ class ListQuery:
 
     limit  at most so many items
     after  the keyset: serials greater than this one (0: from the start)
-    where  a parsed $filter, or None
+    where  a $filter as `fields.read` gives it, or None
     """
 
     limit: int = 1000

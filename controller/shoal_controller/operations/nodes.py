@@ -45,8 +45,6 @@ async def list_nodes(ctx: Context, pool_id: str, query: ListQuery) -> Listing[No
 
     A node's state follows from what runs on it, so nodes are filtered here and not by SQL.
     """
-    if query.where is not None:
-        fields.check(query.where, fields.NODES)
     await _check_pool(ctx, pool_id)
     found: list[NodeView] = []
     for row in await ctx.store.read(nodes.OF_POOL_AFTER, (pool_id, query.after)):

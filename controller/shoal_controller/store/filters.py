@@ -50,7 +50,7 @@ _SQL: Final = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<
 
 
 def where(tree: Filter, fields: Fields, columns: Columns) -> tuple[str, list[Any]]:
-    """Return the expression and its parameters for a filter that `fields.check` accepted.
+    """Return the expression and its parameters for a filter of `fields.read`.
 
     An absent value (NULL) makes a comparison false, not unknown, so that `not` means what
     predicate.py says.

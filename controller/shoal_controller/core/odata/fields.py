@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from shoal_controller.core.errors import Refused
 from shoal_controller.core.odata.parse import (
     And,
     Compare,
@@ -19,6 +20,7 @@ from shoal_controller.core.odata.parse import (
     Not,
     Or,
     StartsWith,
+    parse,
     refusal,
 )
 
@@ -38,35 +40,52 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A property that can be filtered: what it holds and the operators that it knows."""
+    """A property that can be filtered: what it holds and the operators that it knows.
+
+    values   all that it can be, in lower case; empty: anything. Those that only another version of
+             the service has are among them: asking for one is no mistake, there is just none.
+    """
 
     kind: Kind
     operators: frozenset[str] = _EQUAL
+    values: tuple[str, ...] = ()
 
 
 Fields = Mapping[str, Field]
 
 _ID: Final = Field(Kind.NAME, _ORDER | {"startswith"})
-_STATE: Final = Field(Kind.NAME, _EQUAL)
+_NAME: Final = Field(Kind.NAME, _EQUAL)
 _TIME: Final = Field(Kind.TIME, _ORDER)
 _NUMBER: Final = Field(Kind.NUMBER, _ORDER)
 _TRUTH: Final = Field(Kind.TRUTH, _EQUAL)
 
+
+def _one_of(values: str) -> Field:
+    return Field(Kind.NAME, _EQUAL, tuple(values.split()))
+
+
+_JOB_STATES: Final = "active disabling disabled enabling terminating completed deleting"
+_NODE_STATES: Final = (
+    "creating starting waitingforstarttask starttaskfailed idle running offline rebooting reimaging"
+    " unusable unknown leavingpool preempted upgradingos deallocating deallocated"
+)
+_RESULT: Final = _one_of("success failure")
+
 POOLS: Final[Fields] = {
     "id": _ID,
-    "state": _STATE,
+    "state": _one_of("active deleting upgrading"),
     "stateTransitionTime": _TIME,
-    "allocationState": _STATE,
+    "allocationState": _one_of("steady resizing stopping"),
     "allocationStateTransitionTime": _TIME,
     "creationTime": _TIME,
     "lastModified": _TIME,
     "enableAutoScale": _TRUTH,
     "enableInterNodeCommunication": _TRUTH,
-    "vmSize": Field(Kind.NAME, _EQUAL),
+    "vmSize": _NAME,
 }
 JOBS: Final[Fields] = {
     "id": _ID,
-    "state": _STATE,
+    "state": _one_of(_JOB_STATES),
     "stateTransitionTime": _TIME,
     "creationTime": _TIME,
     "lastModified": _TIME,
@@ -76,7 +95,7 @@ JOBS: Final[Fields] = {
 }
 TASKS: Final[Fields] = {
     "id": _ID,
-    "state": _STATE,
+    "state": _one_of("active preparing running completed"),
     "stateTransitionTime": _TIME,
     "creationTime": _TIME,
     "lastModified": _TIME,
@@ -84,21 +103,25 @@ TASKS: Final[Fields] = {
     "executionInfo/startTime": _TIME,
     "executionInfo/endTime": _TIME,
     "executionInfo/exitCode": _NUMBER,
-    "executionInfo/result": _STATE,
+    "executionInfo/result": _RESULT,
 }
 NODES: Final[Fields] = {
-    "state": _STATE,
+    "state": _one_of(_NODE_STATES),
     "stateTransitionTime": _TIME,
     "lastBootTime": _TIME,
     "allocationTime": _TIME,
     "startTaskInfo/exitCode": _NUMBER,
     "startTaskInfo/startTime": _TIME,
     "startTaskInfo/endTime": _TIME,
-    "startTaskInfo/state": _STATE,
-    "startTaskInfo/result": _STATE,
+    "startTaskInfo/state": _one_of("running completed"),
+    "startTaskInfo/result": _RESULT,
 }
 FILES: Final[Fields] = {"name": Field(Kind.TEXT, frozenset({"startswith"}))}
-IMAGES: Final[Fields] = {"osType": _STATE, "verificationType": _STATE, "nodeAgentSKUId": _STATE}
+IMAGES: Final[Fields] = {
+    "osType": _one_of("linux windows"),
+    "verificationType": _one_of("verified unverified"),
+    "nodeAgentSKUId": _NAME,
+}
 NODE_COUNTS: Final[Fields] = {"poolId": Field(Kind.NAME, frozenset({"eq"}))}
 
 _TYPES: Final[Mapping[Kind, type]] = {
@@ -110,38 +133,44 @@ _TYPES: Final[Mapping[Kind, type]] = {
 }
 
 
-def check(tree: Filter, fields: Fields) -> None:
-    """Raise Refused unless every property, operator and value of a filter is one of the list's."""
+def read(text: str, fields: Fields) -> Filter:
+    """Return the tree of a list's $filter, or raise Refused naming what is wrong and where."""
+    tree = parse(text)
+    _check(tree, fields, text)
+    return tree
+
+
+def _check(tree: Filter, fields: Fields, text: str) -> None:
     match tree:
         case And(parts) | Or(parts):
             for part in parts:
-                check(part, fields)
+                _check(part, fields, text)
         case Not(inside):
-            check(inside, fields)
+            _check(inside, fields, text)
         case Compare(path, operator, value, at):
-            field = _field(path, operator, at, fields)
-            if not _is_of(value, field.kind):
-                raise refusal(
-                    f"At position {at + 1}: '{path}' is compared with {field.kind.value}."
-                )
+            _check_value(_field(path, operator, at, fields, text), path, value, at, text)
         case StartsWith(path, _, at):
-            _field(path, "startswith", at, fields)
+            _field(path, "startswith", at, fields, text)
 
 
-def _field(path: str, operator: str, at: int, fields: Fields) -> Field:
+def _field(path: str, operator: str, at: int, fields: Fields, text: str) -> Field:
     field = fields.get(path)
     if field is None:
-        raise refusal(
-            f"At position {at + 1}: '{path}' cannot be filtered here; these can: "
-            f"{', '.join(fields)}."
-        )
+        reason = f"cannot be filtered here; these can: {', '.join(fields)}."
+        raise _refusal(path, at, reason, text)
     if operator not in field.operators:
-        raise refusal(
-            f"At position {at + 1}: '{path}' does not know '{operator}', only "
-            f"{', '.join(sorted(field.operators))}."
-        )
+        reason = f"does not know '{operator}', only {', '.join(sorted(field.operators))}."
+        raise _refusal(path, at, reason, text)
     return field
 
 
-def _is_of(value: Literal, kind: Kind) -> bool:
-    return type(value) is _TYPES[kind]
+def _check_value(field: Field, path: str, value: Literal, at: int, text: str) -> None:
+    if type(value) is not _TYPES[field.kind]:
+        raise _refusal(path, at, f"is compared with {field.kind.value}.", text)
+    if field.values and str(value).lower() not in field.values:
+        reason = f"is never '{str(value)[:64]}', only one of {', '.join(field.values)}."
+        raise _refusal(path, at, reason, text)
+
+
+def _refusal(path: str, at: int, reason: str, text: str) -> Refused:
+    return refusal(f"At position {at + 1}: '{path[:64]}' {reason}", text, PropertyName=path[:64])

@@ -35,7 +35,7 @@ _DATE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`path op value`; `at` is where it stands in the text."""
+    """`path op value`; `at` is where the path stands in the text."""
 
     path: str
     operator: str
@@ -45,7 +45,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """`startswith(path, 'prefix')`."""
+    """`startswith(path, 'prefix')`; `at` as in Compare."""
 
     path: str
     prefix: str
@@ -76,13 +76,14 @@ class Not:
 Filter = Compare | StartsWith | And | Or | Not
 
 
-def refusal(reason: str, text: str = "") -> Refused:
-    """Return the refusal of a $filter."""
+def refusal(reason: str, text: str, **details: str) -> Refused:
+    """Return the refusal of a $filter, which is shown; `details` as in Refused."""
     shown = text if len(text) <= 256 else text[:256] + "..."
     return Refused(
         "InvalidQueryParameterValue",
         QueryParameterName="$filter",
         QueryParameterValue=shown,
+        **details,
         Reason=reason,
     )
 
@@ -210,20 +211,20 @@ class _Parser:
             return Not(self._term())
         name = self._take("name", "a property")
         if name.text.lower() == "startswith" and self._peek("("):
-            return self._startswith(name.at)
+            return self._startswith()
         operator = self._take("name", "an operator (eq, ne, gt, ge, lt, le)")
         if operator.text.lower() not in OPERATORS:
             self._next -= 1
             raise self._error("an operator (eq, ne, gt, ge, lt, le)")
         return Compare(name.text, operator.text.lower(), self._literal(), name.at)
 
-    def _startswith(self, at: int) -> StartsWith:
+    def _startswith(self) -> StartsWith:
         self._sign("(")
         path = self._take("name", "a property")
         self._sign(",")
         prefix = self._take("text", "a text in quotes")
         self._sign(")")
-        return StartsWith(path.text, _unquote(prefix.text), at)
+        return StartsWith(path.text, _unquote(prefix.text), path.at)
 
     def _literal(self) -> Literal:
         if self._is_done():

@@ -23,7 +23,7 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def holds(tree: Filter, fields: Fields, value_of: Callable[[str], Any]) -> bool:
-    """Return whether a record fits a filter that `fields.check` accepted.
+    """Return whether a record fits a filter of `fields.read`.
 
     value_of   the record's value of a property path: text, number, truth, aware time, or None
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -11,10 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal_controller.core.errors import Refused
-from shoal_controller.core.odata.fields import TASKS, Kind, check
+from shoal_controller.core.job import JobState
+from shoal_controller.core.node import NodeState
+from shoal_controller.core.odata.fields import JOBS, NODES, POOLS, TASKS, Fields, Kind, read
 from shoal_controller.core.odata.parse import And, Compare, Filter, Not, Or, StartsWith, parse
 from shoal_controller.core.odata.predicate import holds
 from shoal_controller.core.odata.select import parse_select, select
+from shoal_controller.core.pool import AllocationState, PoolState
+from shoal_controller.core.task import TaskResult, TaskState
 from shoal_controller.store import filters
 from shoal_controller.store.columns import ticks
 
@@ -30,7 +35,7 @@ def test_and_binds_stronger_than_or() -> None:
 def test_parentheses_and_not_group() -> None:
     tree = parse("not (state eq 'active' or startswith(id,'it''s'))")
     assert isinstance(tree, Not)
-    assert tree.inside == Or((Compare("state", "eq", "active", 5), StartsWith("id", "it's", 26)))
+    assert tree.inside == Or((Compare("state", "eq", "active", 5), StartsWith("id", "it's", 37)))
 
 
 @pytest.mark.parametrize(
@@ -75,20 +80,46 @@ def test_what_is_no_filter_is_refused_with_its_position(text: str, reason: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "name", "reason"),
     [
-        ("commandLine eq 'x'", "cannot be filtered"),
-        ("state gt 'active'", "does not know 'gt'"),
-        ("startswith(state,'a')", "does not know 'startswith'"),
-        ("id eq 5", "a name in quotes"),
-        ("executionInfo/exitCode eq '0'", "a whole number"),
-        ("executionInfo/exitCode eq true", "a whole number"),
+        ("commandLine eq 'x'", "commandLine", "At position 1: 'commandLine' cannot be filtered"),
+        ("id eq 'a' or nothing eq 1", "nothing", "At position 14: 'nothing' cannot be filtered"),
+        ("state gt 'active'", "state", "does not know 'gt'"),
+        ("startswith(state,'a')", "state", "At position 12: 'state' does not know 'startswith'"),
+        ("id eq 5", "id", "a name in quotes"),
+        ("executionInfo/exitCode eq '0'", "executionInfo/exitCode", "a whole number"),
+        ("not executionInfo/exitCode eq true", "executionInfo/exitCode", "At position 5: "),
+        ("state eq 'bogus'", "state", "only one of active, preparing, running, completed."),
+        ("executionInfo/result ne ''", "executionInfo/result", "is never '', only one of success"),
     ],
 )
-def test_what_a_list_does_not_know_is_refused(text: str, reason: str) -> None:
+def test_what_a_list_does_not_know_is_refused(text: str, name: str, reason: str) -> None:
     with pytest.raises(Refused) as caught:
-        check(parse(text), TASKS)
-    assert reason in caught.value.details["Reason"]
+        read(text, TASKS)
+    details = caught.value.details
+    assert reason in details["Reason"]
+    assert details["PropertyName"] == name
+    assert details["QueryParameterValue"] == text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "states"),
+    [
+        ("state", POOLS, PoolState),
+        ("allocationState", POOLS, AllocationState),
+        ("state", JOBS, JobState),
+        ("state", TASKS, TaskState),
+        ("executionInfo/result", TASKS, TaskResult),
+        ("state", NODES, NodeState),
+        ("startTaskInfo/result", NODES, TaskResult),
+    ],
+)
+def test_whatever_a_record_can_be_can_be_asked_for(
+    path: str, fields: Fields, states: type[StrEnum]
+) -> None:
+    for state in states:
+        assert read(f"{path} eq '{state}'", fields)
+        assert read(f"{path} ne '{state.upper()}'", fields)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +133,7 @@ def test_what_a_list_does_not_know_is_refused(text: str, reason: str) -> None:
     ],
 )
 def test_the_longest_and_the_deepest_filter_is_nothing_to_the_database(text: str) -> None:
-    tree = parse(text)
-    check(tree, TASKS)
+    tree = read(text, TASKS)
     assert holds(tree, TASKS, {"id": "a"}.get) in (True, False)
     sql, parameters = filters.where(tree, TASKS, filters.TASKS)
     connection = sqlite3.connect(":memory:")
@@ -163,7 +193,6 @@ _RECORDS = st.lists(
 def test_sql_and_predicate_pick_the_same_records(
     tree: Filter, records: list[dict[str, Any]]
 ) -> None:
-    check(tree, TASKS)
     for record in records:  # two names for one column
         record["lastModifiedTime"] = record["lastModified"]
     columns = sorted(set(filters.TASKS.values()))
