@@ -11,7 +11,7 @@ import logging
 import os
 import random
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 PATH: Final = "/shoal/v1/join"
 ANSWER_BYTES_MAX: Final = 64 * 1024
+MESSAGE_CHARACTERS_MAX: Final = 500
 JOIN_S_MAX: Final = 20.0
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 15.0
@@ -33,15 +34,16 @@ class CannotJoin(Exception):
 async def node_key(config: Config, session: aiohttp.ClientSession) -> str:
     """Return the node's key, joining the pool first if it has none yet; tries for ever.
 
+    The token is read anew each time: a right one in the place of a wrong one mends it.
     raises   CannotJoin
     """
     try:
         return (await asyncio.to_thread(config.key_file.read_text)).strip()
     except FileNotFoundError:
         pass
-    token = await asyncio.to_thread(_token, config)
     backoff_s = BACKOFF_S_MIN
     while True:
+        token = await asyncio.to_thread(_token, config)
         try:
             key = await _join(config, session, token)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -69,15 +71,29 @@ async def _join(config: Config, session: aiohttp.ClientSession, token: str) -> s
         url = config.controller_url.rstrip("/") + PATH
         body = {"node_id": config.node_id, "token": token}
         async with session.post(url, json=body, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise ValueError(f"it answers {answer.status} {answer.reason}")
             if (answer.content_length or 0) > ANSWER_BYTES_MAX:
                 raise ValueError("its answer is too long")
-            fields = await answer.json()
-    key = fields.get("key") if isinstance(fields, dict) else None
+            fields = await _fields(answer)
+    if answer.status != 200:
+        said = str(fields.get("message") or answer.reason)[:MESSAGE_CHARACTERS_MAX]
+        raise ValueError(
+            f"it answers {answer.status}: {said if said.isprintable() else repr(said)}"
+        )
+    key = fields.get("key")
     if type(key) is not str or not key or not key.isascii() or not key.isprintable():
         raise ValueError("its answer holds no key")
     return key
+
+
+async def _fields(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    """Return the JSON object of an answer; an empty one for an error without any."""
+    try:
+        fields = await answer.json()
+    except (aiohttp.ContentTypeError, ValueError):
+        if answer.status == 200:
+            raise
+        fields = None
+    return fields if isinstance(fields, dict) else {}
 
 
 def _store(path: Path, key: str) -> None:

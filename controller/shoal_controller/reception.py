@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from shoal_controller.core.errors import Refused
 from shoal_controller.links.events import NodeRef
-from shoal_controller.operations import reports
+from shoal_controller.operations import joining, reports
 from shoal_controller.operations.context import Context
 from shoal_protocol.codec import Entry
 from shoal_protocol.link import LinkEnd
@@ -24,11 +23,15 @@ class Reception:
 
     async def join(self, node_id: str, token: str) -> str:
         ctx = self._of_secret(token)
-        return await reports.join_node(ctx, node_id, token, self._new_secret(ctx.account.name))
+        if ctx is None:
+            raise joining.cannot_join("the join token is that of no account here")
+        return await joining.join_node(ctx, node_id, token, self._new_secret(ctx.account.name))
 
     async def authenticate(self, key: str) -> NodeRef:
         ctx = self._of_secret(key)
-        node = await reports.find_node_by_key(ctx, key)
+        if ctx is None:
+            raise joining.unknown_key()
+        node = await joining.find_node_by_key(ctx, key)
         return NodeRef(ctx.account.name, node.serial, node.id)
 
     async def hello(self, ref: NodeRef, hello: Hello, end: LinkEnd) -> NodeConfig:
@@ -44,8 +47,5 @@ class Reception:
     def heard(self, ref: NodeRef) -> None:
         reports.agent_heard(self._accounts[ref.account], ref.serial)
 
-    def _of_secret(self, secret: str) -> Context:
-        ctx = self._accounts.get(secret.partition(":")[0])
-        if ctx is None:
-            raise Refused("AuthenticationFailed")
-        return ctx
+    def _of_secret(self, secret: str) -> Context | None:
+        return self._accounts.get(secret.partition(":")[0])

@@ -27,10 +27,10 @@ class AgentNode:
         self.process: subprocess.Popen[bytes] | None = None
         self._serial = 0
 
-    async def begin(self) -> None:
+    async def begin(self, token: str = TOKEN) -> None:
         """Start controller and agent."""
         await self.controller.start()
-        (self.folder / "token").write_text(TOKEN)
+        (self.folder / "token").write_text(token)
         values = {
             "node_id": "tvmps_1_d",
             "controller_url": self.controller.url,

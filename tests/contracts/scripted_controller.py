@@ -125,7 +125,8 @@ class ScriptedController:
         self.joins.append(body)
         self._note()
         if body.get("token") != TOKEN:
-            return web.json_response({}, status=403)
+            said = {"code": "AuthenticationFailed", "message": "The join token is another's."}
+            return web.json_response(said, status=403)
         return web.json_response({"key": KEY})
 
     async def _link(self, request: web.Request) -> web.StreamResponse:

@@ -46,6 +46,22 @@ async def test_a_node_joins_once_and_keeps_its_key_to_itself(node: AgentNode) ->
     assert len(node.controller.joins) == 1
 
 
+async def test_an_agent_says_why_its_token_is_refused_and_takes_the_right_one(
+    tmp_path: Path,
+) -> None:
+    node = AgentNode(tmp_path, CONFIG)
+    await node.begin(token="spoiled-secret")
+    try:
+        await node.controller.until(lambda: len(node.controller.joins) >= 2)
+        log = (node.folder / "agent.log").read_text()
+        assert "it answers 403: The join token is another's." in log
+        assert "spoiled-secret" not in log
+        (node.folder / "token").write_text(TOKEN)
+        await node.controller.ready()
+    finally:
+        await node.end()
+
+
 async def test_a_start_task_is_retried_after_a_nonzero_exit(tmp_path: Path) -> None:
     command = COUNTING.format(then="test $(wc -l < $AZ_BATCH_NODE_SHARED_DIR/starts) = 2")
     node = await started(tmp_path, StartTaskSpec(command, retry_count_max=3))

@@ -60,7 +60,7 @@ class Listener:
         return agents_first
 
     async def join(self, request: web.Request) -> web.StreamResponse:
-        """Exchange {"node_id", "token"} for {"key"}; 403 when they do not fit, once used too."""
+        """Exchange {"node_id", "token"} for {"key"}; 403, saying why, when they do not fit."""
         try:
             async with asyncio.timeout(JOIN_S_MAX):
                 body = await _body(request)
@@ -80,7 +80,9 @@ class Listener:
         bearer = _BEARER.match(request.headers.get("Authorization", ""))
         try:
             if bearer is None:
-                raise Refused("AuthenticationFailed")
+                raise Refused(
+                    "AuthenticationFailed", "An agent shows the key of its node: Bearer KEY."
+                )
             ref = await self._events.authenticate(bearer[1])
         except Refused as err:
             self._registry.counts.refused_count += 1

@@ -17,7 +17,7 @@ from shoal_controller.core.reconcile import Resize, resize
 from shoal_controller.loops.driver import Loop, contained
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
-from shoal_controller.operations.reports import hash_secret
+from shoal_controller.operations.joining import hash_secret
 from shoal_controller.store import nodes, pools
 from shoal_controller.store.database import Tx
 

@@ -1,19 +1,16 @@
-"""What agents tell: joins, hellos, and the fate of runs. Repeats and late messages are harmless.
+"""What agents tell: hellos, and the fate of runs. Repeats and late messages are harmless.
 
 All messages of a frame are one write: it is committed as a whole, and only then acknowledged.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from shoal_controller.core.changes import Standing, TaskMoved
-from shoal_controller.core.errors import Refused
 from shoal_controller.core.job import JobState, TaskFailureMode, Terminate, TerminateReason
 from shoal_controller.core.node import Node, NodeState, StartTaskInfo, moved
 from shoal_controller.core.task import (
@@ -31,6 +28,7 @@ from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context
 from shoal_controller.operations.jobs import move_job
+from shoal_controller.operations.joining import unknown_key
 from shoal_controller.operations.placements import task_spec
 from shoal_controller.store import jobs, nodes, pools, tasks
 from shoal_controller.store.columns import ticks
@@ -67,41 +65,6 @@ class _Tally:
     succeeded: int = 0
 
 
-# --- joining --------------------------------------------------------------------------------------
-
-
-async def join_node(ctx: Context, node_id: str, token: str, key: str) -> str:
-    """Exchange a one-time join token for a node key and return the key.
-
-    key   a fresh one, made by the caller. A repeat with the same token, after an answer was lost,
-          replaces the key, until the node's first link with a key uses the token up.
-    Raises Refused("AuthenticationFailed") without saying what was wrong.
-    """
-
-    def decide(tx: Tx) -> str:
-        node = nodes.by_id(tx, node_id)
-        expected = b"" if node is None else node.join_token_hash
-        if not hmac.compare_digest(hash_secret(token), expected or b"\0") or node is None:
-            raise Refused("AuthenticationFailed")
-        nodes.update(tx, replace(node, key_hash=hash_secret(key)))
-        return key
-
-    return await ctx.settle(decide)
-
-
-async def find_node_by_key(ctx: Context, key: str) -> Node:
-    """Return the node whose agent holds `key`, or raise Refused."""
-    rows = await ctx.store.read(nodes.BY_KEY, (hash_secret(key),))
-    if not rows:
-        raise Refused("AuthenticationFailed")
-    return nodes.node(rows[0])
-
-
-def hash_secret(secret: str) -> bytes:
-    """Return what is stored of a random secret: its hash tells nothing of it."""
-    return hashlib.sha256(secret.encode()).digest()
-
-
 # --- connecting -----------------------------------------------------------------------------------
 
 
@@ -121,7 +84,7 @@ async def agent_hello(
     def decide(tx: Tx) -> NodeConfig:
         node = nodes.by_serial(tx, node_serial)
         if node is None:
-            raise Refused("AuthenticationFailed")
+            raise unknown_key()
         is_new_boot = node.boot_id != hello.boot_id
         node = _booted(tx, node, hello, now) if is_new_boot else _back(node, now)
         if not is_new_boot and node.state == NodeState.REBOOTING:
