@@ -100,6 +100,11 @@ async def test_what_a_job_was_given_comes_back(caller: Caller) -> None:
         ({"jobPreparationTask": {"id": "m"}}, "UnsupportedProperty", "jobPreparationTask"),
         ({"jobReleaseTask": {"id": "m"}}, "UnsupportedProperty", "jobReleaseTask"),
         ({"metadata": [{"name": ""}]}, "MissingRequiredProperty", "value"),
+        (
+            {"commonEnvironmentSettings": [{"name": "A=B", "value": "1"}]},
+            "InvalidPropertyValue",
+            "commonEnvironmentSettings",
+        ),
         ({"networkConfiguration": {}}, "MissingRequiredProperty", "subnetId"),
         ({"stuff": 1}, "UnsupportedProperty", "stuff"),
     ],

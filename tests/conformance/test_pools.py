@@ -149,6 +149,11 @@ async def test_what_a_pool_was_given_comes_back_but_no_secret(caller: Caller) ->
             "maxTaskRetryCount",
         ),
         (
+            {"startTask": {"commandLine": "x", "environmentSettings": [{"name": "="}]}},
+            "InvalidPropertyValue",
+            "environmentSettings",
+        ),
+        (
             {"userAccounts": [{"name": "x" * 21, "password": "p"}]},
             "InvalidPropertyValue",
             "name",

@@ -139,6 +139,13 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"outputFiles": [{"filePattern": "*"}]}, "MissingRequiredProperty", "destination"),
     ({"environmentSettings": [{"name": ""}]}, "InvalidPropertyValue", "environmentSettings"),
+    ({"environmentSettings": [{"name": "A=B"}]}, "InvalidPropertyValue", "environmentSettings"),
+    ({"environmentSettings": [{"name": "A\0"}]}, "InvalidPropertyValue", "environmentSettings"),
+    (
+        {"environmentSettings": [{"name": "A", "value": "\0"}]},
+        "InvalidPropertyValue",
+        "environmentSettings",
+    ),
     ({"environmentSettings": [{"value": "x"}]}, "MissingRequiredProperty", "name"),
     ({"dependsOn": {"taskIds": ["a"]}}, "UnsupportedProperty", "dependsOn"),
     (
@@ -168,6 +175,7 @@ async def test_a_task_that_cannot_be_is_refused_naming_the_property(
     answer = await caller.post("/jobs/j1/tasks", task_body() | changes)
     assert (answer.status, answer.code) == (400, code)
     assert answer.values["PropertyName"] == name
+    assert code == "MissingRequiredProperty" or answer.values["Reason"]
     assert (await caller.get("/jobs/j1/tasks")).json["value"] == []
 
 

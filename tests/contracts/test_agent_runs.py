@@ -76,8 +76,18 @@ async def test_a_command_that_cannot_start_fails_its_run_alone(
     first, second = await node.controller.results(bad, good)
     assert first.exit.failure is not None
     assert (first.exit.failure.code, first.exit.exit_code) == (code, None)
+    assert command in dict(first.exit.failure.details)["CommandLine"]
     assert second.exit.failure is None
     assert bad in [m.run for m in node.controller.all(RunStarted)]
+
+
+async def test_a_quote_that_is_never_closed_is_told_with_its_position(node: AgentNode) -> None:
+    (end,) = await node.controller.results(node.run("/bin/sh -c 'echo hello"))
+    assert end.exit.failure is not None
+    assert dict(end.exit.failure.details) == {
+        "CommandLine": "/bin/sh -c 'echo hello",
+        "Message": "the quote ' at position 12 of the command line is never closed",
+    }
 
 
 async def test_a_nonzero_exit_and_a_signal_are_reported_as_they_were(node: AgentNode) -> None:

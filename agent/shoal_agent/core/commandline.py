@@ -27,7 +27,22 @@ def split(command_line: str) -> list[str]:
         try:
             arguments = shlex.split(command_line)
         except ValueError as error:
-            raise CommandRefused(f"the command line cannot be split: {error}") from error
+            raise CommandRefused(_what_is_open(command_line)) from error
     if not arguments or not arguments[0]:
         raise CommandRefused("the command line names no program")
     return arguments
+
+
+def _what_is_open(command_line: str) -> str:
+    """Return what keeps a command line from ending: a quote, or a backslash."""
+    quote, at = "", 0
+    characters = enumerate(command_line, 1)
+    for position, character in characters:
+        if character == "\\" and quote != "'":
+            if next(characters, None) is None and not quote:
+                return "the command line ends in a backslash that has nothing behind it"
+        elif quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote, at = character, position
+    return f"the quote {quote} at position {at} of the command line is never closed"

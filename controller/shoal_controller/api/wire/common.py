@@ -45,8 +45,17 @@ _URL: Final = re.compile(r"https?://[^/?#\s]+[^\s]*\Z", re.IGNORECASE)
 
 # --- metadata, environment ------------------------------------------------------------------------
 
-read_environment: Final = pairs(value_required=False, names_filled="InvalidPropertyValue")
+_read_settings: Final = pairs(value_required=False, names_filled="InvalidPropertyValue")
 _read_metadata: Final = pairs(value_required=True, names_filled="EmptyMetadataKey")
+
+
+def read_environment(value: Any, name: str) -> tuple[tuple[str, str], ...]:
+    """Return environment settings; names that no process can be given are refused."""
+    settings = _read_settings(value, name)
+    for key, _ in settings:
+        if "=" in key:
+            raise invalid_property(name, key, "The name of a variable must not contain '='.")
+    return settings
 
 
 def read_metadata(value: Any, name: str) -> tuple[tuple[str, str], ...]:

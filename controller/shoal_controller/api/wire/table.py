@@ -178,7 +178,7 @@ def _pair(item: Any, name: str, value_required: bool, names_filled: str) -> tupl
     if type(key) is not str or type(value) is not str or "\0" in key or "\0" in value:
         raise invalid_property(name, item, "Name and value must be strings without NUL.")
     if not key:
-        raise Refused(names_filled, PropertyName=name)
+        raise Refused(names_filled, PropertyName=name, Reason="A name must not be empty.")
     if len(item) > 2:
         for extra in item:
             if extra not in ("name", "value") and not is_annotation(extra):

@@ -32,6 +32,37 @@ def test_what_is_no_command_is_refused(text: str) -> None:
         split(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("echo 'a", "the quote ' at position 6 of the command line is never closed"),
+        ("echo 'a' \"it's", 'the quote " at position 10 of the command line is never closed'),
+        ("echo \"a\\\" 'b'", 'the quote " at position 6 of the command line is never closed'),
+        ("echo \\' 'a\\' '", "the quote ' at position 14 of the command line is never closed"),
+        ('a "b\\', 'the quote " at position 3 of the command line is never closed'),
+        ("a b\\", "the command line ends in a backslash that has nothing behind it"),
+    ],
+)
+def test_what_is_left_open_is_named_with_its_position(text: str, reason: str) -> None:
+    with pytest.raises(CommandRefused) as caught:
+        split(text)
+    assert str(caught.value) == reason
+
+
+@given(st.text("ab'\"\\ ", max_size=20))
+def test_a_quote_that_is_left_open_is_where_the_text_can_be_cut(text: str) -> None:
+    try:
+        shlex.split(text)
+    except ValueError:
+        with pytest.raises(CommandRefused) as caught:
+            split(text)
+        reason = str(caught.value)
+        if "backslash" in reason:
+            shlex.split(text[:-1])
+        else:
+            shlex.split(text[: int(reason.split()[5]) - 1])
+
+
 @given(st.text(max_size=30))
 def test_the_short_way_is_the_lexers(text: str) -> None:
     try:
