@@ -8,11 +8,14 @@ that moment is written beside it; until that is complete, the old files count.
     journal.3.base    the state when journal.3 was begun (absent: state was empty)
     journal.3         the batches since
 
-Nothing is synced but bases: docs/decisions/0009 says why.
+Nothing is synced but bases: docs/decisions/0009 says why. A part of the disk is reserved: on a full
+one tasks are still ended and their files removed, and that is written down first, too (0012).
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import struct
@@ -27,6 +30,7 @@ from shoal_agent.core.records import KINDS, Record
 
 GROWTH_BYTES: Final = 8 << 20
 """A file that has grown so much beyond its base is compacted."""
+RESERVE_BYTES: Final = 1 << 20
 FRAME_BYTES_MAX: Final = 64 << 20
 BASE_FRAME_RECORDS: Final = 1000
 _HEAD: Final = struct.Struct("<II")
@@ -45,8 +49,11 @@ class JournalBroken(Exception):
 class Journal:
     """The journal of one node, in a folder that only this agent writes to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserve: Path | None = None) -> None:
+        """reserve   a file of the journal's own, outside of `folder`; None: nothing is reserved"""
         self._folder = folder
+        self._reserve = reserve
+        self._claimed_end = 0
         self._number = 0
         self._fd = -1
         self._bytes = 0
@@ -81,6 +88,8 @@ class Journal:
         os.ftruncate(self._fd, end)
         self._bytes = end
         self._remove_before(first)
+        if not self._keep_reserve():
+            self._claim()
         return records
 
     def append(self, records: Sequence[Record]) -> None:
@@ -89,20 +98,23 @@ class Journal:
         raises  OSError; then nothing of the batch is there, and it may be given again
         """
         frame = _frame(records)
-        try:
-            written = os.write(self._fd, frame)
-            if written != len(frame):
-                raise OSError(28, "the journal's disk is full")
-        except OSError:
-            os.ftruncate(self._fd, self._bytes)
-            raise
+        if not self._write(frame) and not (self._claim() and self._write(frame)):
+            raise OSError(errno.ENOSPC, "the journal's disk is full")
         self._bytes += len(frame)
+        if self._bytes > self._claimed_end > 0:
+            self._claimed_end = 0
+            self._keep_reserve()
 
     def begin_compaction(self) -> int:
-        """Begin a new file; the caller takes a snapshot now and has `write_base` called."""
+        """Begin a new file; the caller takes a snapshot now and has `write_base` called.
+
+        raises  OSError when the disk has no room for it; then the old file goes on
+        """
         number = self._number + 1
+        if not self._keep_reserve():
+            raise OSError(errno.ENOSPC, "the journal's disk is full")
         self._open(number)
-        self._number, self._bytes = number, 0
+        self._number, self._bytes, self._claimed_end = number, 0, 0
         return number
 
     def write_base(self, number: int, records: Sequence[Record]) -> None:
@@ -128,6 +140,47 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
+    def _write(self, frame: bytes) -> bool:
+        """Write a frame at the end; False when the disk is full, and nothing of it is there."""
+        try:
+            if os.pwrite(self._fd, frame, self._bytes) == len(frame):
+                return True
+            reason = errno.ENOSPC
+        except OSError as error:
+            reason = error.errno
+        os.ftruncate(self._fd, self._bytes)
+        self._claimed_end = 0
+        if reason in (errno.ENOSPC, errno.EDQUOT):
+            return False
+        raise OSError(reason, os.strerror(reason or errno.EIO))
+
+    def _keep_reserve(self) -> bool:
+        """Reserve a part of the disk; return whether it is reserved."""
+        if self._reserve is None:
+            return True
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with contextlib.suppress(OSError):
+            fd = os.open(self._reserve, flags, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, RESERVE_BYTES)
+            finally:
+                os.close(fd)
+            return True
+        return False
+
+    def _claim(self) -> bool:
+        """Make what is reserved the journal's own; return whether that may have made room.
+
+        It becomes zeros behind the last frame, before a task that fills the disk can have it.
+        """
+        if self._reserve is None or self._claimed_end:
+            return False
+        self._reserve.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.posix_fallocate(self._fd, self._bytes, RESERVE_BYTES)
+            self._claimed_end = self._bytes + RESERVE_BYTES
+        return True
+
     def _file(self, number: int) -> Path:
         return self._folder / f"journal.{number}"
 
@@ -135,7 +188,7 @@ class Journal:
         return self._folder / f"journal.{number}.base"
 
     def _open(self, number: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(self._file(number), flags, 0o600)
         self.close()
         self._fd = fd

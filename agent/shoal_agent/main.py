@@ -126,7 +126,7 @@ async def _build(
     paths = NodePaths(root)
     users = Users(config.users, config.root, config.node_id)
     await asyncio.to_thread(make_tree, paths, users.is_making)
-    journal = Journal(config.journal_dir)
+    journal = Journal(config.journal_dir, config.private_dir / "journal.reserve")
     records = await asyncio.to_thread(journal.open)
     core = AgentCore(
         Setting(root, machine, host.language(), lambda: uuid.uuid4().hex), records, read_clock()

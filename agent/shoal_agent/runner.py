@@ -280,7 +280,11 @@ class Runner:
             self.post([Delivered(self._sent.popleft())])
 
     def _compact(self) -> None:
-        number = self._journal.begin_compaction()
+        try:
+            number = self._journal.begin_compaction()
+        except OSError as error:
+            logger.debug("cannot compact the journal: %s", error)  # asked for at each batch
+            return
         records = self._core.snapshot()
 
         async def write() -> None:
