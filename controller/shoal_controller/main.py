@@ -41,6 +41,8 @@ from shoal_controller.reception import Reception
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+RESERVE_BYTES: Final = 32 << 20
+"""Of the disk, for each account: twice what its log holds, which has to go where it belongs."""
 
 
 class Controller:
@@ -105,6 +107,7 @@ async def _open_account(
         registry.of(name),
         public_url=controller.api_url,
         limits=controller.config.scheduling.limits,
+        reserve_bytes=RESERVE_BYTES,
     )
     stack.push_async_callback(ctx.close)
     controller.accounts[name] = ctx
@@ -162,14 +165,21 @@ def _locked(folder: Path) -> Iterator[None]:
         raise BadConfig(f"data: {folder} cannot be used: {err.strerror}") from err
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        _note_pid(fd)
         yield
     except BlockingIOError as err:
         holder = os.pread(fd, 20, 0).decode() or "unknown"
         raise BadConfig(f"data: {folder} is in use by process {holder}") from err
     finally:
         os.close(fd)
+
+
+def _note_pid(fd: int) -> None:
+    """Tell people who holds a lock; a full disk is no reason not to start."""
+    note = str(os.getpid()).encode()
+    with contextlib.suppress(OSError):
+        os.pwrite(fd, note, 0)
+        os.ftruncate(fd, len(note))
 
 
 @contextlib.contextmanager

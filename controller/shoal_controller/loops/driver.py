@@ -60,7 +60,7 @@ def contained(what: str) -> Iterator[None]:
 
 async def run(ctx: Context, loop: Loop) -> None:
     """Run rounds for ever."""
-    event = ctx.wakes.event(loop.name)
+    event, what = ctx.wakes.event(loop.name), f"{loop.name} of {ctx.account.name}"
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(loop.period_s):
@@ -69,8 +69,13 @@ async def run(ctx: Context, loop: Loop) -> None:
         try:
             if await loop.round(ctx):
                 event.set()
+            _failures.pop(what, None)
         except Unavailable as err:
-            log.warning("%s: %s; trying again", loop.name, err)
+            # This may go on for days, and the log may be on the very disk that is full.
+            is_new = _failures.get(what) != str(err)
+            _failures[what] = str(err)
+            level = logging.WARNING if is_new else logging.DEBUG
+            log.log(level, "%s: %s; trying again", what, err)
             await asyncio.sleep(FAILURE_PAUSE_S)
             event.set()
         except Exception:

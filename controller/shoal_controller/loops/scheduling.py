@@ -14,7 +14,12 @@ from shoal_controller.store import tasks
 
 
 async def schedule(ctx: Context) -> bool:
-    """One round; return whether another should follow at once."""
+    """One round; return whether another should follow at once.
+
+    On a full disk nothing starts: what it says of itself could not be kept, nor what it makes.
+    """
+    if not ctx.store.has_room():
+        return False
     for job in list(ctx.index.jobs.values()):
         is_low = job.has_more and len(job.window) < ctx.limits.window_tasks_max // 2
         if is_low and _matters(ctx, job):

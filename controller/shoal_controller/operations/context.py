@@ -71,6 +71,7 @@ class Context:
         *,
         public_url: str = "",
         limits: Limits | None = None,
+        reserve_bytes: int = 0,
         commit_inline: bool = False,
         store_type: type[Database] = Database,
     ) -> None:
@@ -78,6 +79,7 @@ class Context:
 
         path        the SQLite file
         public_url  of this controller's API, without a trailing slash: what tasks are told
+        reserve_bytes  of the disk, kept for ending and deleting; 0: none
         store_type  the simulation brings one whose disk is slow, full and breaks down
         """
         self.account = account
@@ -89,18 +91,24 @@ class Context:
         self.index = Index(self.limits.window_tasks_max)
         self._began_at, self._began_s = clock.now(), clock.monotonic()
         self.store = store_type(
-            path, self._committed, commit_inline=commit_inline, clock_s=clock.monotonic
+            path,
+            self._committed,
+            commit_inline=commit_inline,
+            clock_s=clock.monotonic,
+            reserve_bytes=reserve_bytes,
         )
         build_index(self.index, self.store, self._began_s)
         for loop in (SCHEDULING, POOLS, JOBS):
             self.wakes.wake(loop)
 
-    async def settle(self, decide: Callable[[Tx], T]) -> T:
+    async def settle(self, decide: Callable[[Tx], T], *, grows: bool = False) -> T:
         """Run `decide` in the next group commit and return what it returned once all has followed.
 
+        grows   it adds something: refused on a full disk, which still takes what ends or deletes
         Raises what `decide` raised (nothing is kept then), or Unavailable when the disk refuses.
+        `decide` may be run again from its begin: it changes nothing but through its Tx.
         """
-        return await self.store.write(decide)
+        return await self.store.write(decide, grows=grows)
 
     def wall_time(self, monotonic_s: float) -> datetime:
         """Return when that was by the wall clock, as it went when this process began."""

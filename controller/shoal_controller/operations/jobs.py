@@ -73,7 +73,7 @@ async def create_job(ctx: Context, job_id: str, definition: JobDefinition) -> Jo
         _put(tx, job)
         return job
 
-    return await ctx.settle(decide)
+    return await ctx.settle(decide, grows=True)
 
 
 async def get_job(ctx: Context, job_id: str, conditions: Conditions = ANY) -> Job:
@@ -106,7 +106,7 @@ async def patch_job(
         _put(tx, after)
         return after
 
-    return await ctx.settle(decide)
+    return await ctx.settle(decide, grows=True)
 
 
 async def terminate_job(

@@ -78,7 +78,7 @@ async def create_pool(
         _put(tx, pool)
         return pool
 
-    return await ctx.settle(decide)
+    return await ctx.settle(decide, grows=True)
 
 
 async def get_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) -> PoolView:
@@ -127,7 +127,7 @@ async def patch_pool(
         _put(tx, after)
         return after
 
-    return await ctx.settle(decide)
+    return await ctx.settle(decide, grows=True)
 
 
 async def resize_pool(

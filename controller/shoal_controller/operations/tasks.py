@@ -71,7 +71,7 @@ async def add_tasks(
         tx.wakes.add(SCHEDULING)
         return job, answers
 
-    return await ctx.settle(decide)
+    return await ctx.settle(decide, grows=True)
 
 
 async def add_task(ctx: Context, job_id: str, new: NewTask) -> tuple[Job, Task]:

@@ -4,6 +4,8 @@ A write is a function of a transaction. It joins the next group: it runs whole o
 savepoint), and its caller is answered once the group is on disk. The group is closed when nothing
 more waits, so a lonely write costs one fsync and ten thousand cost a few.
 
+A full disk takes nothing new, but still lets go: store/reserve.py is for that.
+
 The statements run on the event loop, in rounds of a few milliseconds; only the commit, which waits
 for the disk, runs on a thread. docs/decisions/0001 says why.
 """
@@ -12,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +29,9 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from shoal_controller.core.errors import Unavailable
+from shoal_controller.store.reserve import Reserve
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -34,6 +41,13 @@ ROUND_S: Final = 0.003
 GROUP_S_MAX: Final = 0.05
 """A group is committed after so long even if more is waiting, so that nobody waits long."""
 SCHEMA_VERSION: Final = 1
+NO_ROOM: Final = (
+    "the controller's disk is full: delete jobs or tasks, or make room on it, before anything new"
+    " is added"
+)
+_LOG_PART: Final = 4
+_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What SQLite says of a full disk; the second also when it was to make a file of its own."""
 
 
 @dataclass(slots=True)
@@ -65,7 +79,9 @@ class Tx:
 class _Write:
     run: Callable[[Tx], Any]
     tx: Tx
+    grows: bool
     answer: asyncio.Future[Any] | None
+    is_second_try: bool = False
     result: Any = None
     error: BaseException | None = None
 
@@ -80,6 +96,7 @@ class Database:
         *,
         commit_inline: bool = False,
         clock_s: Callable[[], float] = monotonic,
+        reserve_bytes: int = 0,
     ) -> None:
         """Open, and create where absent.
 
@@ -88,10 +105,14 @@ class Database:
         commit_inline  commits and reads too run on the loop: for the simulation, which owns every
                        step
         clock_s        monotonic seconds: how long a group and a round of it may take
+        reserve_bytes  of the disk, kept for writes that do not grow; 0: none
         """
         self._committed = committed
         self._path = path
-        self._writer = _connect(path)
+        reserve_path = path.with_name(f"{path.name}.reserve")
+        self._reserve = Reserve(reserve_path, reserve_bytes) if reserve_bytes else None
+        self._had_room = True
+        self._writer = self._open()
         self._queue: deque[_Write] = deque()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._reader_count = 0
@@ -103,19 +124,32 @@ class Database:
         self._closed = False
         _migrate(self._writer)
 
-    async def write(self, run: Callable[[Tx], T]) -> T:
+    async def write(self, run: Callable[[Tx], T], *, grows: bool = False) -> T:
         """Run `run` in the next group and return what it returned once that is on disk.
 
+        grows   it stores something new: refused when only the reserve is left of the disk
         What it raises goes to the caller alone, and nothing of it is kept. Raises Unavailable when
-        the disk refuses the group.
+        the disk refuses the group. It is run again when it found the disk full and that was mended.
         """
         if self._closed:
             raise Unavailable("the database is closed")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Write(run, Tx(self._writer), answer))
+        self._queue.append(_Write(run, Tx(self._writer), grows, answer))
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._write_groups())
         return await answer
+
+    def has_room(self) -> bool:
+        """Whether something new can be stored: on the disk, or in the file where others were."""
+        if self._reserve is None:
+            return True
+        had_room = self._had_room
+        self._had_room = self._reserve.leaves_room() or self._free_bytes() >= self._log_bytes
+        if had_room and not self._had_room:
+            log.warning("%s: %s", self._path, NO_ROOM)
+        elif self._had_room and not had_room:
+            log.info("%s: there is room again", self._path)
+        return self._had_room
 
     async def read(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Return the rows of one statement, on a snapshot, without disturbing the writer."""
@@ -144,6 +178,19 @@ class Database:
         if self._inline_reader is not None:
             self._inline_reader.close()
         self._writer.close()
+        if self._reserve is not None:
+            self._reserve.close()
+
+    @property
+    def _log_bytes(self) -> int:
+        """Becomes the log's own on a full disk; and so much must be free in the file for more."""
+        assert self._reserve is not None
+        return self._reserve.size // _LOG_PART
+
+    def _free_bytes(self) -> int:
+        (pages,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+        (page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
+        return pages * page_bytes
 
     async def _reader(self) -> aiosqlite.Connection:
         if self._readers.empty() and self._reader_count < 2:
@@ -173,7 +220,15 @@ class Database:
                 await self._run_group(group)
                 await self._commit()
             except (sqlite3.Error, OSError) as err:
-                self._refuse_group(group, err)
+                with contextlib.suppress(sqlite3.Error):
+                    self._writer.rollback()
+                if self._reserve is not None and _is_full(err) and self._reserve.release():
+                    await self._in_thread(self._make_room)
+                    self._try_again(group, err)
+                elif group:
+                    self._refuse_group(group, err)
+                elif self._queue:  # BEGIN itself failed
+                    self._refuse_group([self._queue.popleft()], err)
                 continue
             for write in group:
                 if write.error is None:
@@ -181,17 +236,46 @@ class Database:
                 _answer(write)
 
     async def _commit(self) -> None:
+        await self._in_thread(self._writer.commit)
+
+    async def _in_thread(self, run: Callable[[], None]) -> None:
         if self._thread is None:
-            self._writer.commit()
+            run()
         else:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._writer.commit)
+            await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self._path)
+        except sqlite3.OperationalError as err:
+            if self._reserve is None or not _is_full(err) or not self._reserve.release():
+                raise
+            return _connect(self._path)
+
+    def _make_room(self) -> None:
+        """Turn what the reserve was into room for the log, before anybody else takes it.
+
+        The log gets blocks of its own, and what it holds already goes where it belongs while that
+        file can still grow. From then on it is written over and over again.
+        """
+        with contextlib.suppress(OSError):
+            log_fd = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.posix_fallocate(log_fd, 0, self._log_bytes)
+            finally:
+                os.close(log_fd)
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     async def _run_group(self, group: list[_Write]) -> None:
         begun = round_begun = self._clock_s()
         while self._queue:
             write = self._queue.popleft()
             if write.answer is not None and write.answer.cancelled():
+                continue
+            if write.grows and not self.has_room():
+                write.error = Unavailable(NO_ROOM)
+                _answer(write)
                 continue
             group.append(write)
             self._run_one(write)
@@ -213,14 +297,24 @@ class Database:
             write.error = err
         self._writer.execute("RELEASE one")
 
+    def _try_again(self, group: list[_Write], err: Exception) -> None:
+        """Put a group before the others that wait; what failed twice is refused."""
+        self._refuse_group([write for write in group if write.is_second_try], err)
+        for write in reversed(group):
+            if not write.is_second_try:
+                fresh = Tx(self._writer)
+                again = _Write(write.run, fresh, write.grows, write.answer, is_second_try=True)
+                self._queue.appendleft(again)
+
     def _refuse_group(self, group: list[_Write], err: Exception) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._writer.rollback()
-        if not group and self._queue:  # BEGIN itself failed
-            group = [self._queue.popleft()]
         for write in group:
             write.error = Unavailable(f"the database could not store this: {err}")
             _answer(write)
+
+
+def _is_full(err: Exception) -> bool:
+    # The low byte is the kind of the error.
+    return isinstance(err, sqlite3.Error) and getattr(err, "sqlite_errorcode", 0) & 0xFF in _FULL
 
 
 def _answer(write: _Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.store.database import Database, Tx
+from shoal_controller.store.reserve import Reserve
 
 INSERT = (
     "INSERT INTO jobs (id, pool_id, definition, created_at, modified_at, state, state_at)"
@@ -97,6 +99,44 @@ async def test_a_disk_that_refuses_fails_the_group_and_the_next_one_goes_on(
     database._writer.execute("PRAGMA max_page_count = 1000000")
     await database.write(lambda tx: tx.execute(INSERT, ("a",)))
     assert count(tmp_path / "s.db") == 1
+
+
+async def test_what_finds_the_disk_full_is_tried_once_more_and_then_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path / "s.db", lambda tx: None, reserve_bytes=1 << 20)
+    reserve = tmp_path / "s.db.reserve"
+    assert reserve.stat().st_size == 1 << 20
+    database._writer.execute(f"PRAGMA max_page_count = {_pages(database) + 1}")
+    tries = 0
+
+    def add_much(tx: Tx) -> None:
+        nonlocal tries
+        tries += 1
+        tx.execute(INSERT, ("x" * 1_000_000,))
+
+    big = asyncio.create_task(database.write(add_much))
+    small = asyncio.create_task(database.write(lambda tx: tx.execute(INSERT, ("a",))))
+    with pytest.raises(Unavailable, match="full"):
+        await big
+    assert tries == 2
+    with contextlib.suppress(Unavailable):  # whoever shares the group shares its fate
+        await small
+    await database.write(lambda tx: tx.execute(INSERT, ("b",)))
+    assert database.has_room(), "SQLite's own limit is not the disk's"
+    assert reserve.stat().st_size == 1 << 20
+    await database.close()
+
+
+async def test_the_reserve_outlives_the_process_that_took_it(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    first = Reserve(path, 1 << 20)
+    first.close()
+    again = Reserve(path, 1 << 20)
+    assert again.release()
+    assert path.stat().st_size == 0
+    assert not again.release()
+    assert again.leaves_room()
+    assert path.stat().st_size == 1 << 20
+    again.close()
 
 
 async def test_a_reader_sees_only_what_was_committed(database: Database) -> None:
