@@ -97,7 +97,10 @@ async def run(config: Config) -> None:
 
 
 async def stop_node(config: Config) -> None:
-    """End the node's agent, its spawner and all tasks; return when no process is left."""
+    """End the node's agent, its spawner and all tasks; return when no process is left.
+
+    The users that were made for tasks are removed, too.
+    """
     _make_private(config)
     give_up_s = time.monotonic() + STOP_TERM_S
     number = signal.SIGTERM
@@ -108,6 +111,10 @@ async def stop_node(config: Config) -> None:
                 # Where none lives, a new one kills what a dead one may have left, and ends too.
                 await client.connect()
                 await client.stop()
+                if os.geteuid() == 0:
+                    with contextlib.suppress(UsersFailed):
+                        users = Users(config.users, config.root, config.node_id)
+                        await asyncio.to_thread(users.remove_all)
                 return
         except AlreadyRunning:
             with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):

@@ -2,13 +2,14 @@
 
 Pool users: `_azbatch` without rights, root with them. A task-scope user is made for its run and
 removed after it; with admin rights it is root too. Where the agent may not make users, everything
-runs as the agent's own user, elevated or not (docs/decisions/0010). All methods block.
+runs as the agent's own user, elevated or not (docs/decisions/0010). A node that was killed leaves
+the users of its tasks behind; the next agent that starts on the machine removes them. All methods
+block.
 """
 
 from __future__ import annotations
 
 import grp
-import hashlib
 import logging
 import os
 import pwd
@@ -22,6 +23,7 @@ from typing import Final
 from shoal_agent.config import UserPolicy
 from shoal_agent.core.environment import Account
 from shoal_protocol.specs import ElevationLevel, UserAccount
+from shoal_protocol.users import node_prefix, root_of, task_user_comment, task_user_name
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,8 @@ class Users:
     def __init__(self, policy: UserPolicy, root: Path, node_id: str) -> None:
         """raises   UsersFailed when users are to be made and cannot be"""
         self.is_making = self._may_make(policy, root)
-        # Several nodes may share a machine and its password file.
-        self._tag = hashlib.sha256(node_id.encode()).hexdigest()[:8]
+        self._node_id = node_id
+        self._comment = task_user_comment(str(root))
 
     def prepare(self, users: Iterable[UserAccount], keep: Iterable[str]) -> Mapping[str, Account]:
         """Make all accounts of the node and return them by identity.
@@ -55,10 +57,7 @@ class Users:
             own = own_account()
             keys = ("pool:nonadmin", "pool:admin", "task:nonadmin", "task:admin")
             return {key: own for key in (*keys, *(f"named:{user.name}" for user in users))}
-        wanted = {self._task_name(key) for key in keep}
-        for entry in pwd.getpwall():
-            if entry.pw_name.startswith(f"_azb{self._tag}") and entry.pw_name not in wanted:
-                self._delete(entry.pw_name)
+        self._delete_others({task_user_name(self._node_id, key) for key in keep})
         admin = Account(name="root")
         accounts = {
             "pool:nonadmin": self._make(POOL_USER),
@@ -71,12 +70,19 @@ class Users:
 
     def task_account(self, key: str) -> Account:
         """Return the account of one run, made if need be."""
-        return self._make(self._task_name(key)) if self.is_making else own_account()
+        if not self.is_making:
+            return own_account()
+        return self._make(task_user_name(self._node_id, key), comment=self._comment)
 
     def remove(self, key: str) -> None:
         """Remove the account of a run; one that is not there is fine."""
         if self.is_making:
-            self._delete(self._task_name(key))
+            self._delete(task_user_name(self._node_id, key))
+
+    def remove_all(self) -> None:
+        """Remove the accounts of all runs of this node; none of their processes may be left."""
+        if self.is_making:
+            self._delete_others(set())
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -98,15 +104,24 @@ class Users:
         logger.warning("tasks run as the agent's own user: %s", reason)
         return False
 
-    def _task_name(self, key: str) -> str:
-        # A name has at most 32 characters, of a set that dots do not belong to.
-        return f"_azb{self._tag}_{key.replace('.', '_')}"[:32]
+    def _delete_others(self, wanted: set[str]) -> None:
+        """Remove the users of this node's tasks that are not wanted, and those of nodes no more."""
+        prefix = node_prefix(self._node_id)
+        for entry in pwd.getpwall():
+            if entry.pw_name.startswith(prefix):
+                if entry.pw_name not in wanted:
+                    self._delete(entry.pw_name)
+            elif _is_gone(root_of(entry.pw_name, entry.pw_gecos)):
+                try:
+                    self._delete(entry.pw_name)
+                except UsersFailed as error:  # another agent was faster, or it is no user of ours
+                    logger.warning("cannot remove user %s: %s", entry.pw_name, error)
 
-    def _make(self, name: str, *options: str) -> Account:
+    def _make(self, name: str, *options: str, comment: str = "") -> Account:
         entry = _entry(name)
         if entry is None:
             home = () if options else ("--no-create-home", "--home-dir", "/nonexistent")
-            system = () if options else ("--system", "--shell", "/bin/sh")
+            system = () if options else ("--system", "--shell", "/bin/sh", "--comment", comment)
             _run("useradd", *system, *home, *(options or ("--user-group",)), name)
             entry = _entry(name)
             if entry is None:
@@ -154,6 +169,19 @@ def _entry(name: str) -> pwd.struct_passwd | None:
         return pwd.getpwnam(name)
     except KeyError:
         return None
+
+
+def _is_gone(root: str | None) -> bool:
+    """Whether a node's root directory is surely not there: a disk in trouble does not say so."""
+    if root is None:
+        return False
+    try:
+        Path(root).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # ValueError: no path at all
+        return False
+    return False
 
 
 def _has_group(group: int | str) -> bool:

@@ -33,6 +33,7 @@ from shoal_controller.config import (
 )
 from shoal_controller.main import Controller, log_to_stderr, running
 from shoal_controller.providers.local import end_all, remove_tree
+from shoal_controller.providers.users import remove_users
 
 ACCOUNT: Final = "devaccount"
 EPHEMERAL_PREFIX: Final = "shoal-dev-"
@@ -223,6 +224,7 @@ def _is_abandoned(folder: Path) -> bool:
 
 def _clear(folder: Path) -> None:
     end_all(folder)
+    remove_users(folder.resolve())
     remove_tree(folder)
 
 

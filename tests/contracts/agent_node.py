@@ -57,12 +57,16 @@ class AgentNode:
 
     async def end(self) -> None:
         """End the whole node, and the controller."""
+        self.stop()
+        await self.controller.stop()
+        assert self.marked_pids() == []
+
+    def stop(self) -> None:
+        """End the whole node."""
         stop = subprocess.run([*self._command(), "--stop"], timeout=30, check=False)
         if self.process is not None:
             self.process.wait(20)
-        await self.controller.stop()
         assert stop.returncode == 0
-        assert self.marked_pids() == []
 
     def run(self, command: str, *, attempt: int = 1, serial: int = 0, **fields: Any) -> RunId:
         """Have a task run, and return the run's name; the task is called t<serial>."""

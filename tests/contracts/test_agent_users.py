@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from shoal_agent.users import Users
+from shoal_controller.providers.base import node_id
+from shoal_controller.providers.local import LocalProvider
 from shoal_protocol.specs import (
     AutoUserScope,
     ElevationLevel,
@@ -19,6 +23,7 @@ from shoal_protocol.specs import (
     StartTaskSpec,
     UserIdentity,
 )
+from shoal_protocol.users import root_of
 from tests.contracts.agent_node import AgentNode
 from tests.contracts.conftest import CONFIG
 
@@ -96,6 +101,57 @@ async def test_an_unknown_user_is_a_failure_of_its_run(users_node: AgentNode) ->
     (end,) = await users_node.controller.results(run)
     assert end.exit.failure is not None
     assert end.exit.failure.code == "CommandLaunchFailed"
+
+
+async def test_a_stopped_node_leaves_no_user_of_a_task(users_node: AgentNode) -> None:
+    node = users_node
+    command = "/bin/sh -c 'id -un > who; exec sleep 1000'"
+    run = node.run(command, user=UserIdentity(scope=AutoUserScope.TASK))
+    name = await node.file(node.task(run) / "wd" / "who")
+    assert root_of(name, pwd.getpwnam(name).pw_gecos) == str(node.root)
+    await asyncio.to_thread(node.stop)
+    assert not _is_user(name)
+
+
+async def test_an_agent_removes_the_users_of_nodes_that_are_no_more(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="shoal-users-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        roots = [folder / node_id for node_id in ("n1", "n2", "n3")]
+        for root in roots:
+            root.mkdir()
+        gone, there, own = [Users("create", root, root.name) for root in roots]
+        names = [users.task_account(f"7.{n}").name for n, users in enumerate((gone, there, own))]
+        try:
+            roots[0].rmdir()
+            own.prepare((), ["7.2"])
+            assert [_is_user(name) for name in names] == [False, True, True]
+            own.prepare((), [])
+            assert [_is_user(name) for name in names] == [False, True, False]
+        finally:
+            there.remove_all()
+        assert not _is_user(names[1])
+
+
+def _is_user(name: str) -> bool:
+    return name in {entry.pw_name for entry in pwd.getpwall()}
+
+
+async def test_a_deleted_local_node_leaves_no_user_of_a_task(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="shoal-users-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        kept, gone = [node_id(bytes([n] * 32), is_dedicated=True) for n in (1, 2)]
+        for node in (kept, gone):
+            (folder / node / "root").mkdir(parents=True)
+        users = {node: Users("create", folder / node / "root", node) for node in (kept, gone)}
+        names = {node: users[node].task_account("1.1").name for node in (kept, gone)}
+        try:
+            provider = LocalProvider(folder, "http://127.0.0.1:1")
+            await provider.delete(gone, {})
+            assert (_is_user(names[kept]), _is_user(names[gone])) == (True, False)
+        finally:
+            users[kept].remove_all()
 
 
 async def test_resource_files_belong_to_the_task(users_node: AgentNode) -> None:

@@ -32,6 +32,7 @@ from shoal_controller.core.errors import Unavailable
 from shoal_controller.providers import processes
 from shoal_controller.providers.base import NODE_ID, NodeOrder, ProvidedNode
 from shoal_controller.providers.processes import Process
+from shoal_controller.providers.users import remove_users
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +107,12 @@ class LocalProvider:
         return found
 
     async def delete(self, node_id: str, state: Mapping[str, Any]) -> None:
-        """End every process of the node and remove its folder. See base.Provider."""
+        """End every process of the node, remove its users and its folder. See base.Provider."""
         folder = self._folder_of(node_id)
         with contextlib.suppress(FileNotFoundError):
             (folder / "node.json").unlink()  # from here on nobody starts it again
         await self._end(node_id)
+        await asyncio.to_thread(remove_users, folder)
         try:
             await asyncio.to_thread(remove_tree, folder)
         except OSError as err:
