@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 LINKS_MAX: Final = 40
+OPENS_MAX: Final = 20_000
+"""Components opened for one path. The longest path takes 2,048; links can ask for more."""
 _WALK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -31,44 +33,48 @@ def open_beneath(
     root: str,
     parts: Sequence[str],
     flags: int = os.O_PATH,
-    is_hidden: Callable[[tuple[str, ...]], bool] | None = None,
+    is_hidden: Callable[[Sequence[str]], bool] | None = None,
 ) -> int:
-    """Open what `parts` name below `root` and return its descriptor.
+    """Open what `parts` name below `root` and return its descriptor; two are open at a time.
 
     root        absolute; followed as it stands
     flags       O_PATH for looking at it only; O_RDONLY reads (never blocks on a FIFO)
     is_hidden   asked of every place on the way, with links resolved; what is hidden is not there
     raises      LeadsOutside, OSError
     """
-    stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    fd = _open_root(root)
     todo = deque(parts)
-    place: list[str] = []  # what stack[1:] are called
-    links_count = 0
+    place: list[str] = []  # what fd is called below root, links resolved
+    links_count = opens_count = 0
     try:
         while todo:
+            if todo[0] in ("", "."):
+                todo.popleft()
+                continue
+            if todo[0] == "..":  # only ever from a link
+                _go_up(todo, place)
+                os.close(fd)
+                fd = _open_root(root)
+                continue
+            opens_count += 1
+            if opens_count > OPENS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             name = todo.popleft()
-            if name in ("", "."):
-                continue
-            if name == "..":  # only ever from a link
-                if len(stack) == 1:
-                    raise LeadsOutside
-                os.close(stack.pop())
-                place.pop()
-                continue
-            fd = os.open(name, _WALK, dir_fd=stack[-1])
-            kind = stat.S_IFMT(os.fstat(fd).st_mode)
+            child_fd = os.open(name, _WALK, dir_fd=fd)
+            kind = stat.S_IFMT(os.fstat(child_fd).st_mode)
             if kind != stat.S_IFLNK:
-                stack.append(fd)
+                os.close(fd)
+                fd = child_fd
                 place.append(name)
-                if is_hidden is not None and is_hidden(tuple(place)):
+                if is_hidden is not None and is_hidden(place):
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
                 if todo and kind != stat.S_IFDIR:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 continue
             try:
-                target = os.readlink("", dir_fd=fd)
+                target = os.readlink("", dir_fd=child_fd)
             finally:
-                os.close(fd)
+                os.close(child_fd)
             links_count += 1
             if links_count > LINKS_MAX:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -77,16 +83,35 @@ def open_beneath(
                     raise LeadsOutside
                 target = target[len(root) :]
                 place.clear()
-                while len(stack) > 1:
-                    os.close(stack.pop())
+                os.close(fd)
+                fd = _open_root(root)
             todo.extendleft(reversed(target.split("/")))
         if flags & os.O_PATH:
-            return stack.pop()
+            found, fd = fd, -1
+            return found
         # The descriptor names the very thing that was looked at.
-        return os.open(f"/proc/self/fd/{stack[-1]}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
-        for fd in stack:
+        if fd >= 0:
             os.close(fd)
+
+
+def _open_root(root: str) -> int:
+    return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _go_up(todo: deque[str], place: list[str]) -> None:
+    """Take the `..` at the beginning of `todo` from `place`, which is to be walked anew.
+
+    Not by way of the directory's own `..`: that leads out of the root once somebody has moved it.
+    """
+    while todo and todo[0] in ("", ".", ".."):
+        if todo.popleft() == "..":
+            if not place:
+                raise LeadsOutside
+            place.pop()
+    todo.extendleft(reversed(place))
+    place.clear()
 
 
 def make_directories(

@@ -13,13 +13,14 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from shoal_agent.beneath import LeadsOutside, open_beneath
 from shoal_agent.core.paths import (
+    PATH_BYTES_MAX,
     PathRefused,
     relative_parts,
     relative_parts_or_none,
@@ -27,13 +28,18 @@ from shoal_agent.core.paths import (
     unshown,
 )
 from shoal_agent.tree import remove
+from shoal_agent.walk import PathTooLong, walk
 from shoal_protocol.messages import READ_BYTES_MAX, FileAction, FileEntry, FileReply, FileRequest
 
 logger = logging.getLogger(__name__)
 
 REQUESTS_MAX: Final = 64
 ENTRIES_MAX: Final = 5000
-DEPTH_MAX: Final = 100
+LIST_BYTES_MAX: Final = 1 << 20
+"""A list ends, with more to come, once its names are so long: a reply is one frame."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _INTERNAL: Final = "internal error of the agent"
 _TRASH: Final = ("volatile", "removed")
 _CERTIFICATES: Final = ("certs",)
@@ -88,6 +94,8 @@ def answer(root: str, request: FileRequest) -> FileReply:
                 return _delete(root, request)
     except _Refused as error:
         return FileReply(number, error.error, str(error))
+    except PathTooLong as error:
+        return FileReply(number, "too_deep", error.strerror or "")
     except (PathRefused, LeadsOutside) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return FileReply(number, "refused", reason or "")
@@ -137,10 +145,11 @@ def _is_there(root: str, parts: tuple[str, ...]) -> bool:
     return True
 
 
-def _is_hidden(parts: tuple[str, ...]) -> bool:
+def _is_hidden(parts: Sequence[str]) -> bool:
     """Whether a path is the agent's own, or certificates: workitems/job/job-1/task/certs."""
     at = {"startup": 1, "workitems": 4}.get(parts[0]) if parts else None
-    return parts[:2] == _TRASH or (at is not None and parts[at : at + 1] == _CERTIFICATES)
+    is_certificates = at is not None and tuple(parts[at : at + 1]) == _CERTIFICATES
+    return is_certificates or tuple(parts[:2]) == _TRASH
 
 
 def _open(root: str, parts: tuple[str, ...], flags: int = os.O_PATH) -> int:
@@ -176,49 +185,58 @@ def _read(root: str, request: FileRequest) -> FileReply:
 def _list(root: str, request: FileRequest) -> FileReply:
     parts = _parts(root, request.path, True)
     limit = max(1, min(request.entries_max, ENTRIES_MAX))
-    after = tuple(request.after.split("/")) if request.after else ()
     entries: list[FileEntry] = []
-    for entry in _walk(root, parts, (), after, request.recursive):
-        if len(entries) == limit:
+    left_bytes = LIST_BYTES_MAX
+    for entry in _entries(root, parts, request, limit + 1):
+        left_bytes -= len(entry.name.encode())
+        if len(entries) == limit or (entries and left_bytes < 0):
             return FileReply(request.request_id, entries=tuple(entries), more=True)
         entries.append(entry)
     return FileReply(request.request_id, entries=tuple(entries))
 
 
-def _walk(
-    root: str, parts: tuple[str, ...], below: tuple[str, ...], after: tuple[str, ...], deep: bool
+def _entries(
+    root: str, parts: tuple[str, ...], request: FileRequest, names_max: int
 ) -> Iterator[FileEntry]:
-    """Yield entries behind `after`, each directory before what it holds, by name."""
-    try:
-        folder_fd = _open(root, (*parts, *below), os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError, PermissionError, LeadsOutside):
-        if below:
-            return  # gone meanwhile, or closed to us: the rest of the tree is still to be shown
-        raise
-    try:
-        for label, name in sorted((shown(name), name) for name in _names(folder_fd)):
-            # Labels and not names: a label is what `after` was made of.
-            # Components compare one by one, so that going on after "a/z" skips "a" but not "a.b".
-            if after and label < after[0]:
-                continue
-            rest = after[1:] if after and label == after[0] else ()
-            path = (*parts, *below, name)
+    """Yield entries behind `request.after`, each directory before what it holds, by name.
+
+    Components compare one by one, so that going on after "a/z" passes over "a" but not "a.b".
+    """
+
+    def enter(_: bool, below: Sequence[str]) -> bool | None:
+        return True if request.recursive and _may_show(root, (*parts, *below)) else None
+
+    found = walk(
+        lambda below: _open(root, (*parts, *below), os.O_RDONLY | os.O_DIRECTORY),
+        enter,
+        True,
+        # What is shown can be asked for: no request takes a longer path.
+        path_bytes_max=PATH_BYTES_MAX - len("/".join(map(shown, parts)).encode()),
+        names_max=names_max,
+        after=tuple(request.after.split("/")) if request.after else (),
+    )
+    for below, own_status, _ in found:
+        path = (*parts, *below)
+        status = own_status
+        if not _may_show(root, path):
+            continue
+        if stat.S_ISLNK(status.st_mode):
             try:
-                if name in _HIDDEN_NAMES:
-                    os.close(_open(root, path))
-                status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-                is_real = stat.S_ISDIR(status.st_mode)
-                if stat.S_ISLNK(status.st_mode):
-                    status = _behind_link(root, path)
+                status = _behind_link(root, path)
             except OSError:
-                continue  # gone meanwhile, hidden, or a link that leads nowhere we show
-            if not after or label > after[0]:
-                yield _entry("/".join((*map(shown, below), label)), status)
-            # Not by way of links, which may lead in circles.
-            if deep and is_real and len(below) < DEPTH_MAX:
-                yield from _walk(root, parts, (*below, name), rest, True)
-    finally:
-        os.close(folder_fd)
+                continue  # it leads nowhere we show
+        yield _entry("/".join(map(shown, below)), status)
+
+
+def _may_show(root: str, path: tuple[str, ...]) -> bool:
+    """Whether what lies in a directory that is shown is not hidden itself."""
+    if path[-1] not in _HIDDEN_NAMES:
+        return True
+    try:
+        os.close(_open(root, path))
+    except OSError:
+        return False
+    return True
 
 
 def _behind_link(root: str, path: tuple[str, ...]) -> os.stat_result:
@@ -250,11 +268,6 @@ def _delete(root: str, request: FileRequest) -> FileReply:
         return FileReply(request.request_id)
     finally:
         os.close(folder_fd)
-
-
-def _names(folder_fd: int) -> list[str]:
-    with os.scandir(folder_fd) as entries:
-        return [entry.name for entry in entries]
 
 
 def _remove_tree(root: str, folder_fd: int, name: str) -> None:
@@ -291,6 +304,14 @@ def _entry(name: str, status: os.stat_result) -> FileEntry:
         name=name,
         is_directory=is_directory,
         bytes=0 if is_directory else status.st_size,
-        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+        modified_at=_time(status.st_mtime_ns),
         mode=status.st_mode,
     )
+
+
+def _time(ns: int) -> datetime:
+    """Return a file's time, or the nearest that there is a date for: a task may set any."""
+    try:
+        return _EPOCH + timedelta(microseconds=ns // 1000)
+    except OverflowError:
+        return _EARLIEST if ns < 0 else _LATEST

@@ -58,12 +58,15 @@ def short_time(text: str, now: datetime) -> str:
     moment = parse_time(text)
     if moment is None:
         return clean(text)
-    local = moment.astimezone(now.tzinfo)
+    try:
+        local = moment.astimezone(now.tzinfo)
+    except OverflowError:  # a task may date its files as it likes
+        local = moment
     if local.date() == now.date():
         return local.strftime("%H:%M:%S")
     if local.year == now.year:
         return local.strftime("%b %d %H:%M")
-    return local.strftime("%Y-%m-%d")
+    return local.date().isoformat()
 
 
 def span(seconds: float) -> str:

@@ -259,8 +259,9 @@ class FileEntry:
 class FileReply:
     """Agent to controller: the answer to the FileRequest of the same request_id.
 
-    error  "" or one of: not_found, is_directory, not_empty, refused, failed
-    more   list: there are names behind the last entry
+    error  "" or one of: not_found, is_directory, not_empty, refused, failed; list: too_deep, where
+           the next entries have paths too long to be asked for
+    more   list: there are names behind the last entry, and then there is one
     """
 
     request_id: int

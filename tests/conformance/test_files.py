@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from aiohttp import ClientError
 
@@ -264,3 +267,33 @@ async def test_a_directory_cannot_be_downloaded(house: House, caller: Caller) ->
     house.links.replies = [reply(a_directory(house))]
     answer = await caller.get(f"{TASK}/wd")
     assert (answer.status, answer.code) == (409, "OperationInvalidForCurrentState")
+
+
+async def test_a_list_that_cannot_go_on_says_why(caller: Caller, house: House) -> None:
+    house.links.replies = [FileReply(0, "too_deep", "its path is too long: d/d")]
+    answer = await caller.get(TASK, "recursive=true")
+    assert (answer.status, answer.code) == (409, "OperationInvalidForCurrentState")
+    assert "its path is too long: d/d" in answer.values["Reason"]
+
+
+async def test_files_of_the_ends_of_time_are_told(caller: Caller, house: House) -> None:
+    first = replace(a_file(house, "a"), modified_at=datetime.min.replace(tzinfo=UTC))
+    last = replace(a_file(house, "b"), modified_at=datetime.max.replace(tzinfo=UTC))
+    house.links.replies = [reply(first, last), reply(first), reply(last)]
+    listed = (await caller.get(TASK)).json["value"]
+    times = [item["properties"]["lastModified"] for item in listed]
+    assert times == ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
+    for name, shown in (
+        ("a", "Mon, 01 Jan 0001 00:00:00 GMT"),
+        ("b", "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ):
+        answer = await caller.send("HEAD", f"{TASK}/{name}")
+        assert (answer.status, answer.headers["Last-Modified"]) == (200, shown)
+
+
+async def test_a_node_that_promises_more_and_shows_nothing_is_not_asked_for_ever(
+    caller: Caller, house: House
+) -> None:
+    house.links.replies = [reply(more=True)] * 3
+    assert (await caller.get(TASK)).json["value"] == []
+    assert len(house.links.requests) == 1

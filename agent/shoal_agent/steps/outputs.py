@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 import aiohttp
 
@@ -21,15 +22,18 @@ from shoal_agent.beneath import create_file, make_directories, open_beneath
 from shoal_agent.core.environment import Account, expand_references
 from shoal_agent.core.failures import failure
 from shoal_agent.core.instructions import UploadOutputs
-from shoal_agent.core.paths import PathRefused, shown
+from shoal_agent.core.paths import PATH_BYTES_MAX, PathRefused, shown
 from shoal_agent.core.patterns import Pattern, parse
 from shoal_agent.steps.blobs import UploadFailed, put_blob
 from shoal_agent.steps.containers import blob_url
 from shoal_agent.steps.http import without_secrets
+from shoal_agent.walk import walk
 from shoal_protocol.specs import FailureInfo, OutputFile
 
 FILES_MAX = 1_000_000
-DEPTH_MAX = 100
+NAMES_MAX = 20_000
+"""So many names of a directory are held at a time."""
+FOUND_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,74 +87,81 @@ async def _upload(
         pattern = parse(
             expand_references(output.file_pattern, step.variables), (*task_parts, "wd"), root
         )
-        matches = await asyncio.to_thread(find, pattern, root, output.path)
-    except (PathRefused, OSError) as error:
+        matches = find(pattern, root, output.path)
+        # Some at a time, so that a million matches take no memory.
+        while some := await asyncio.to_thread(lambda: list(islice(matches, FOUND_AT_ONCE))):
+            for match in some:
+                details["FilePath"] = shown("/".join((root, *match.parts)))
+                size = await _upload_one(output, match, account, root, session, transfers)
+                done.append(_line(f"{details['FilePath']} -> {match.blob} ({size} bytes)"))
+            del details["FilePath"]
+    except UploadFailed as error:
+        return failure(error.code, **details, Message=str(error))
+    except PathRefused as error:
         return failure("FileUploadMiscError", **details, Message=str(error))
-    for match in matches:
-        details["FilePath"] = shown("/".join((root, *match.parts)))
-        if shown(match.blob) != match.blob:
-            message = "the file's name is not UTF-8: no blob can be called so"
-            return failure("FileUploadMiscError", **details, Message=message)
-        try:
-            fd = await asyncio.to_thread(_open, root, match.parts, account)
-            try:
-                url = blob_url(output.container_url, match.blob)
-                async with transfers:
-                    size = await put_blob(session, url, fd, dict(output.upload_headers))
-            finally:
-                os.close(fd)
-        except UploadFailed as error:
-            return failure(error.code, **details, Message=str(error))
-        except OSError as error:
-            return failure("FileUploadMiscError", **details, Message=error.strerror or str(error))
-        done.append(_line(f"{details['FilePath']} -> {match.blob} ({size} bytes)"))
+    except OSError as error:
+        return failure("FileUploadMiscError", **details, Message=error.strerror or str(error))
     return None
 
 
-def find(pattern: Pattern, root: str, path: str | None) -> list[Match]:
-    """Return the files that a pattern means, in the order of their names. Blocks.
+async def _upload_one(
+    output: OutputFile,
+    match: Match,
+    account: Account | None,
+    root: str,
+    session: aiohttp.ClientSession,
+    transfers: asyncio.Semaphore,
+) -> int:
+    """Upload one file and return its length; raises UploadFailed, PathRefused, OSError."""
+    if shown(match.blob) != match.blob:
+        raise PathRefused("the file's name is not UTF-8: no blob can be called so")
+    fd = await asyncio.to_thread(_open, root, match.parts, account)
+    try:
+        url = blob_url(output.container_url, match.blob)
+        async with transfers:
+            return await put_blob(session, url, fd, dict(output.upload_headers))
+    finally:
+        os.close(fd)
+
+
+def find(pattern: Pattern, root: str, path: str | None) -> Iterator[Match]:
+    """Yield the files that a pattern means, in the order of their names. Blocks.
 
     A blob is named after its file, from the last directory that the pattern spells out; with a
     wildcard `path` is put in front, without one it is the blob's name.
     """
-    found: list[Match] = []
     prefix = (path or "").strip("/")
-    for below in sorted(_walk(pattern, root)):
+    for count, below in enumerate(_matching(pattern, root), 1):
+        if count > FILES_MAX:
+            raise PathRefused(f"the pattern matches more than {FILES_MAX} files")
         name = "/".join(below)
         if prefix:
             name = f"{prefix}/{name}" if pattern.has_wildcard else prefix
-        found.append(Match((*pattern.base, *below), name))
-    return found
+        yield Match((*pattern.base, *below), name)
 
 
-def _walk(pattern: Pattern, root: str) -> Iterator[tuple[str, ...]]:
-    waiting: list[tuple[tuple[str, ...], frozenset[int]]] = [((), pattern.start())]
-    count = 0
-    while waiting:
-        below, places = waiting.pop()
-        try:
-            fd = open_beneath(root, (*pattern.base, *below), os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            continue  # not there, or gone meanwhile
-        try:
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        reached = pattern.enter(places, entry.name)
-                        if reached and len(below) < DEPTH_MAX:
-                            waiting.append(((*below, entry.name), reached))
-                    elif pattern.takes(places, entry.name) and _is_file(entry):
-                        count += 1
-                        if count > FILES_MAX:
-                            raise PathRefused("the pattern matches too many files")
-                        yield (*below, entry.name)
-        finally:
-            os.close(fd)
+def _matching(pattern: Pattern, root: str) -> Iterator[tuple[str, ...]]:
+    """Yield what matches below the pattern's base; nothing where that is not there."""
 
+    def open_folder(below: tuple[str, ...]) -> int:
+        return open_beneath(root, (*pattern.base, *below), os.O_RDONLY | os.O_DIRECTORY)
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    # Where a link leads is looked at when it is opened.
-    return entry.is_symlink() or entry.is_file(follow_symlinks=False)
+    try:
+        os.close(open_folder(()))
+    except OSError:
+        return
+    found = walk(
+        open_folder,
+        lambda places, below: pattern.enter(places, below[-1]) or None,
+        pattern.start(),
+        path_bytes_max=PATH_BYTES_MAX - len("/".join(map(shown, pattern.base)).encode()),
+        names_max=NAMES_MAX,
+    )
+    for below, status, places in found:
+        # Where a link leads is looked at when it is opened.
+        is_file = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+        if is_file and pattern.takes(places, below[-1]):
+            yield below
 
 
 def _open(root: str, parts: tuple[str, ...], account: Account | None) -> int:

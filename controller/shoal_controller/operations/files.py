@@ -65,7 +65,7 @@ async def list_files(
             entries_max=1000 if prefix else wanted,
         )
         reply = await _ask(ctx, root, node, request)
-        more = reply.more
+        more = reply.more and bool(reply.entries)  # an agent that has more shows some of it
         if reply.entries:
             after = reply.entries[-1].name
         fitting = [entry for entry in reply.entries if entry.name.startswith(prefix)]
@@ -154,6 +154,12 @@ async def _ask(ctx: Context, root: FileRoot, node: int, request: FileRequest) ->
             raise Refused(
                 "OperationInvalidForCurrentState",
                 Reason="The directory is not empty; ask with recursive=true.",
+            )
+        case "too_deep":
+            raise Refused(
+                "OperationInvalidForCurrentState",
+                Reason=f"The list cannot go on: {reply.reason}. List with recursive=false, or"
+                " delete that directory.",
             )
         case "refused":
             raise Refused("FileNotFound", Reason=reply.reason or "The node refuses the path.")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from shoal_agent.fileserver import FileServer, answer
 from shoal_agent.steps.cleanup import empty_trash
 from shoal_agent.steps.resource_files import prepare_files
 from shoal_agent.tree import make_tree
-from shoal_protocol.codec import encode_message
+from shoal_protocol.codec import FRAME_BYTES_MAX, encode_message
 from shoal_protocol.messages import FileAction, FileReply, FileRequest
 
 WD = "workitems/j/job-1/t/wd"
@@ -74,6 +75,69 @@ def test_names_that_are_no_text_are_shown_and_paged_over(root: Path) -> None:
             break
         after = shown[-1]
     assert shown == ["bad\\xfe", "bad\\xff", "good", "z"]
+
+
+def listed_in_pages(root: Path, path: str, entries_max: int) -> list[str]:
+    shown: list[str] = []
+    while True:
+        after = shown[-1] if shown else ""
+        reply = ask(
+            root, FileAction.LIST, path, recursive=True, after=after, entries_max=entries_max
+        )
+        assert reply.error == ""
+        shown += [entry.name for entry in reply.entries]
+        if not reply.more:
+            return shown
+
+
+def test_a_recursive_list_goes_on_to_any_depth(root: Path) -> None:
+    dig(root / WD, 1200)
+    (root / WD / "e").touch()
+    expected = ["/".join(["d"] * depth) for depth in range(1, 1201)]
+    assert listed_in_pages(root, WD, 500) == [*expected, "e"]
+
+
+def test_a_list_that_would_have_to_leave_something_out_says_so(root: Path) -> None:
+    dig(root / WD, 3000)
+    first = ask(root, FileAction.LIST, WD, recursive=True, entries_max=100)
+    assert (len(first.entries), first.more) == (100, True)
+    reply = first
+    while reply.more:
+        after = reply.entries[-1].name
+        reply = ask(root, FileAction.LIST, WD, recursive=True, after=after)
+    assert (reply.error, reply.entries) == ("too_deep", ())
+    assert "d/d/d" in reply.reason
+    deepest = f"{WD}/{'d/' * 2000}d"
+    assert [entry.name for entry in ask(root, FileAction.LIST, deepest).entries] == ["d"]
+
+
+def test_a_list_of_long_names_comes_in_pieces_that_can_be_sent(root: Path) -> None:
+    names = [f"{number:04}{'é' * 120}" for number in range(5000)]
+    for name in names:
+        (root / WD / name).touch()
+    reply = ask(root, FileAction.LIST, WD, entries_max=5000)
+    assert reply.more
+    assert len(encode_message(0, reply)) < FRAME_BYTES_MAX
+    assert listed_in_pages(root, WD, 5000) == names
+
+
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(-(10**11), 1), (10**12, 9999), (1 << 40, 9999), (-(1 << 40), 1)]
+)
+def test_a_file_of_a_time_that_has_no_date_is_listed(seconds: int, year: int) -> None:
+    # A RAM disk keeps any time; other file systems change it to what they can.
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
+        file = Path(made) / "workitems" / "file"
+        file.parent.mkdir()
+        file.touch()
+        os.utime(file, (seconds, seconds))
+        if int(file.stat().st_mtime) != seconds:
+            pytest.skip("this file system cannot keep such a time")
+        (entry,) = ask(Path(made), FileAction.LIST, "workitems").entries
+        assert entry.modified_at.year == year
+        assert (
+            ask(Path(made), FileAction.STAT, "workitems/file").entries[0].modified_at.year == year
+        )
 
 
 @pytest.mark.parametrize("target", ["workitems", "shared", "workitems/j"])

@@ -39,6 +39,13 @@ def test_a_time_is_short_and_local(text: str, expected: str) -> None:
     assert short_time(text, NOW) == expected
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+@pytest.mark.parametrize("hours", [-8, 8])
+def test_the_ends_of_time_are_shown_in_any_zone(text: str, hours: int) -> None:
+    now = NOW.astimezone(timezone(timedelta(hours=hours)))
+    assert short_time(text, now) in (text[:10], "9999-12-31", "0001-01-01")
+
+
 def test_fractions_of_any_length_are_read() -> None:
     assert parse_time("2020-11-25T00:27:04.5Z") == datetime(
         2020, 11, 25, 0, 27, 4, 500_000, tzinfo=UTC
