@@ -26,6 +26,7 @@ EVENTS: Final = {
     "short_cut": 1.0,
     "long_cut": 1.0,
     "spawner_crash": 0.7,
+    "spawner_hangup": 1.0,
     "power_cycle": 0.5,
 }
 """How often each, against the others."""
@@ -100,6 +101,8 @@ class Faults:
                 node.kill_agent()
             case "spawner_crash":
                 node.kill_spawner()
+            case "spawner_hangup":
+                node.hang_up()
             case "power_cycle":
                 node.power_cycle()
             case "reset":

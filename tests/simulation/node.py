@@ -90,6 +90,13 @@ class SimNode:
         if self.agent is not None:
             self.agent.spawner_died()
 
+    def hang_up(self) -> None:
+        """The socket between agent and spawner breaks; what is under way in it is lost."""
+        if self.agent is not None and self.spawner is not None and self.spawner.is_alive:
+            self.world.trace("spawner hangs up", self.label)
+            self.spawner.listener = None
+            self.agent.spawner_died()
+
     def power_cycle(self) -> None:
         """The machine restarts."""
         self.world.trace("machine restarts", self.label)

@@ -228,6 +228,7 @@ class SimSpawnerClient:
         self._on_events = on_events
         self._on_lost = on_lost
         self._spawner: SimSpawner | None = None
+        self._connection_count = 0
 
     async def connect(self) -> Snapshot:
         await self._world.pause(0.05)
@@ -239,9 +240,10 @@ class SimSpawnerClient:
         return spawner.snapshot()
 
     def lost(self) -> None:
-        """The spawner died."""
+        """The spawner died, or hung up."""
         if self._spawner is not None:
             self._spawner = None
+            self._connection_count += 1
             self._on_lost()
 
     async def stop(self) -> None:
@@ -285,7 +287,14 @@ class SimSpawnerClient:
     def _send(self, command: Callable[[SimSpawner], None]) -> None:
         self._world.crash_point("agent", self._node.label)
         if self._spawner is not None:
-            self._world.loop.later(0.0005, self._spawner.obey, command)
+            number = self._connection_count
+            self._world.loop.later(0.0005, self._arrive, self._spawner, command, number)
+
+    def _arrive(
+        self, spawner: SimSpawner, command: Callable[[SimSpawner], None], number: int
+    ) -> None:
+        if number == self._connection_count:
+            spawner.obey(command)
 
 
 def _limit_at(started_s: float, limit_s: float | None, used_s: float) -> float | None:

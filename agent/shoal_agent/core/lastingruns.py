@@ -202,6 +202,9 @@ class LastingRuns(Runs):
             if not run.is_announced and key not in self._unannounced:
                 run.granted_at = run.granted_at or run.started_at
                 self._unannounced[key] = clock.s + HOLD_BACK_S
+        elif run.is_recalled:
+            run.state = RunState.QUEUED
+            self._out.add(Release(key))  # it may have been lost with the connection
         elif row.state is SlotState.GRANTED:
             self._reconcile_granted(run, clock)
         else:
@@ -227,8 +230,7 @@ class LastingRuns(Runs):
             self._stepping[run.key] = run
         elif run.state is RunState.QUEUED:
             # The command was lost with the connection.
-            run.state, run.in_spawner = RunState.HELD, False
-            self._users.pop(run.directory, None)
-            self._waiting[run.key] = run
+            run.state = RunState.HELD
+            self._hold_again(run, clock)
         elif run.state in WITH_SPAWNER:
             self._close_run(run, "lost", clock)

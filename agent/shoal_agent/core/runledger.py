@@ -166,6 +166,15 @@ class RunLedger:
         self._occupy(run)
         self._out.add(Enqueue(run.key, spec.slots, launch))
 
+    def _hold_again(self, run: Run, clock: Clock) -> None:
+        """The spawner does not have a run that was queued with it: it waits here, or goes back."""
+        run.in_spawner = False
+        if run.is_recalled:
+            self._close_run(run, "returned", clock)
+        else:
+            self._users.pop(run.directory, None)
+            self._waiting[run.key] = run
+
     def _occupy(self, run: Run) -> None:
         self._users[run.directory] = run
         self._directories.occupy(run.directory, run.run.serial, run.spec.retention_s)

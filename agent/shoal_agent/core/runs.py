@@ -227,9 +227,7 @@ class Runs(RunLedger):
         """The spawner has too many runs; try again later."""
         run = self._runs.get(key)
         if run is not None and run.advance(RunEvent.REFUSE):
-            run.in_spawner = False
-            self._users.pop(run.directory, None)
-            self._waiting[key] = run
+            self._hold_again(run, clock)
             self._paused_until_s = clock.s + REFUSED_WAIT_S
 
     def spawner_down(self) -> None:
