@@ -79,7 +79,11 @@ class Ledger:
         if script.key in self.lives:
             raise self._world.broken("no run twice", f"{script.key} started again on {node.label}")
         self.lives[script.key] = Life(script.slots, node.label)
-        self.starts[int(script.key.split(".")[0])] += 1
+        serial, attempt = map(int, script.key.split("."))
+        self.starts[serial] += 1
+        earlier = self.lives.get(f"{serial}.{attempt - 1}")
+        if self._world.is_gentle and earlier and (earlier.is_killed or not earlier.is_over):
+            raise self._world.broken("no rerun", f"{script.key} starts, before it: {earlier}")
         used = sum(script.slots for script in _scripts(node))
         capacity = self._world.slots_of(node)
         if capacity is not None and used > capacity:

@@ -18,6 +18,7 @@ from unittest import mock
 from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.slots import SlotKeeper
 from shoal_controller.core.index import Index
+from shoal_controller.core.task import Requeued, TaskState
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations import reports
 from shoal_controller.operations import runs as run_operations
@@ -86,6 +87,16 @@ def _skip_what_a_lost_node_held(original: Any) -> Any:
     return lose
 
 
+def _kill_what_waits_its_turn(original: Any) -> Any:
+    def clear(ctx: Any, tx: Any, node: Any, option: Any, now: datetime) -> None:
+        original(ctx, tx, node, option, now)
+        for task in tasks.placed_on(tx, node.id):
+            if task.state == TaskState.ACTIVE:
+                run_operations.withdraw(ctx, tx, task, Requeued(), now)
+
+    return clear
+
+
 def _double_a_result(original: Any) -> Any:
     def current(tx: Any, run: Any) -> Any:
         return tasks.by_serial(tx, run.serial)
@@ -120,6 +131,7 @@ MUTANTS: Final = (
     # Beyond those five:
     Mutant("acknowledge before commit", LinkEnd, "receive", _acknowledge_before_commit),
     Mutant("skip what a lost node held", node_operations, "lose", _skip_what_a_lost_node_held),
+    Mutant("kill what waits its turn", node_operations, "clear", _kill_what_waits_its_turn),
     Mutant("leak a slot on the node", SlotKeeper, "_free", _leak_a_slot),
     Mutant("forget to kill", run_operations, "withdraw", _forget_to_kill),
     Mutant("forget a run in a snapshot", LastingRuns, "records", _forget_an_accepted_run),

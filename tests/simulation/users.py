@@ -142,6 +142,8 @@ class _Story:
         await getattr(self, f"_{name}")()
 
     def option(self) -> DeallocationOption:
+        if self.world.is_gentle:
+            return DeallocationOption.TASK_COMPLETION
         return self.rng.choice(
             [
                 DeallocationOption.REQUEUE,
@@ -166,7 +168,7 @@ class PoolStory(_Story):
             "recreate": 0.4, "patch": 0.5,
         }  # fmt: skip
         if self.world.is_gentle:
-            actions = {"grow": 1.0}
+            actions = {"grow": 2.0, "resize": 1.0, "remove": 1.0, "toggle": 2.0, "reboot": 1.0}
         while self.world.loop.time() < until_s:
             await asyncio.sleep(self.rng.expovariate(1 / self._pause_s))
             await self.act(actions)
@@ -179,7 +181,7 @@ class PoolStory(_Story):
             return
         await self.ask("patch pool", lambda c: pools.patch_pool(c, self.id, {"start_task": None}))
         if view.current_dedicated == 0 or view.pool.target_dedicated == 0:
-            await self._resize_to(1, DeallocationOption.REQUEUE)
+            await self._resize_to(1, self.option())
         for node in await self._nodes():
             node_id = node.node.id
             if node.node.scheduling_state == SchedulingState.DISABLED:
@@ -234,7 +236,7 @@ class PoolStory(_Story):
     async def _grow(self) -> None:
         view = (await self.ask("get pool", lambda c: pools.get_pool(c, self.id))).value
         if view is not None and view.pool.target_dedicated < 4:
-            await self._resize_to(view.pool.target_dedicated + 1, DeallocationOption.REQUEUE)
+            await self._resize_to(view.pool.target_dedicated + 1, self.option())
 
     async def _resize_to(self, count: int, option: DeallocationOption) -> None:
         await self.ask(
@@ -320,8 +322,9 @@ class JobStory(_Story):
             "add": 6.0, "terminate_task": 1.0, "delete_task": 1.0, "update_task": 0.5,
             "look": 1.0, "patch": 0.5, "end": 0.2, "recreate": 0.4,
         }  # fmt: skip
+        actions |= {"disable": 1.0, "enable": 1.5}
         if not self.world.is_gentle:
-            actions |= {"disable": 1.0, "enable": 1.5, "reactivate": 1.0}
+            actions |= {"reactivate": 1.0}
         while self.world.loop.time() < until_s:
             await asyncio.sleep(self.rng.expovariate(1 / 3.0))
             await self.act(actions)
@@ -469,8 +472,8 @@ class JobStory(_Story):
         await self.ask(f"patch job {changes}", lambda c: jobs.patch_job(c, self.id, changes))
 
     async def _disable(self) -> None:
-        options = list(DisableOption)
-        option = self.rng.choice(options)
+        gentle = self.world.is_gentle
+        option = self.rng.choice([DisableOption.WAIT] if gentle else list(DisableOption))
         await self.ask(f"disable, {option}", lambda c: jobs.disable_job(c, self.id, option))
 
     async def _enable(self) -> None:

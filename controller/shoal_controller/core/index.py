@@ -103,6 +103,11 @@ class Index:
         if view is not None and view.attempt == run.attempt:
             view.is_recalled = True
 
+    def recalls_forgotten(self, node_serial: int) -> None:
+        """A node's agent has connected: what it was asked back before may have been lost."""
+        for view in self.nodes[node_serial].runs.values():
+            view.is_recalled = False
+
     def refill(self, job: JobView, rows: list[Ready], *, asked: int, epoch: int) -> None:
         """Take waiting tasks from disk into the window: `asked` were asked for at `epoch`."""
         for row in rows:

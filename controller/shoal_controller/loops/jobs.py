@@ -55,21 +55,22 @@ def _advance(ctx: Context, tx: Tx, serial: int) -> bool:
         return False
     if job.state == JobState.DELETING:
         return _delete_some(ctx, tx, job)
-    waits_for = 0
+    if job.state == JobState.DISABLING and job.disable_option == DisableOption.WAIT:
+        # What runs ends by itself; what nodes have not begun is recalled by the scheduler.
+        if not tasks.has_placed(tx, serial):
+            move_job(tx, job, Drained(), now)
+        return False
     for count, row in enumerate(tx.rows(tasks.PLACED_OF_JOB, (serial,))):
         if count >= TASKS_PER_WRITE:
             return True
         task = tasks.task(row)
         if task.state == TaskState.ACTIVE:
             runs.withdraw(ctx, tx, task, Requeued(), now)  # queued on a node: it had not begun
-        elif job.state == JobState.DISABLING and job.disable_option == DisableOption.WAIT:
-            waits_for += 1
         elif job.state == JobState.DISABLING and job.disable_option == DisableOption.REQUEUE:
             runs.withdraw(ctx, tx, task, Requeued(), now)
         else:
             runs.withdraw(ctx, tx, task, Terminated(), now)
-    if not waits_for:
-        move_job(tx, job, Drained(), now)
+    move_job(tx, job, Drained(), now)
     return False
 
 

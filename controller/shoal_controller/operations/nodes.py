@@ -143,12 +143,16 @@ def put(tx: Tx, node: Node) -> None:
 
 
 def clear(ctx: Context, tx: Tx, node: Node, option: DeallocationOption, now: datetime) -> None:
-    """Take from a node what `option` takes from it; what it only holds in queue goes always."""
+    """Take from a node what `option` takes from it at once.
+
+    Where tasks are to end by themselves that is nothing: what the node has not begun is recalled by
+    the scheduler, and returns only if the node has truly not begun it.
+    """
+    if option not in (DeallocationOption.REQUEUE, DeallocationOption.TERMINATE):
+        return
     for task in tasks.placed_on(tx, node.id):
-        if task.state == TaskState.ACTIVE or option == DeallocationOption.REQUEUE:
-            runs.withdraw(ctx, tx, task, Requeued(), now)
-        elif option == DeallocationOption.TERMINATE:
-            runs.withdraw(ctx, tx, task, Terminated(), now)
+        is_ended = option == DeallocationOption.TERMINATE and task.state != TaskState.ACTIVE
+        runs.withdraw(ctx, tx, task, Terminated() if is_ended else Requeued(), now)
 
 
 def lose(ctx: Context, tx: Tx, node: Node, now: datetime) -> None:

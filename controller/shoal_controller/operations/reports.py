@@ -107,6 +107,7 @@ async def agent_hello(
     config = await ctx.settle(decide)
     view = ctx.index.nodes.get(node_serial)
     if view is not None:
+        ctx.index.recalls_forgotten(node_serial)
         for run in [run for run in view.dying if run not in held]:
             ctx.index.run_gone(node_serial, run)
         for run, what in held.items():

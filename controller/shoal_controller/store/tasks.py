@@ -33,6 +33,9 @@ PLACED: Final = (
 PLACED_OF_JOB: Final = (
     "SELECT * FROM tasks INDEXED BY tasks_placed WHERE is_placed = 1 AND job_serial = ?"
 )
+_HAS_PLACED: Final = (
+    "SELECT 1 FROM tasks INDEXED BY tasks_placed WHERE is_placed = 1 AND job_serial = ? LIMIT 1"
+)
 OF_JOB: Final = "SELECT * FROM tasks WHERE job_serial = ? ORDER BY serial LIMIT ?"
 RECENT_OF_NODE: Final = "SELECT * FROM tasks WHERE serial IN ({})"
 COUNTS: Final = (
@@ -198,6 +201,11 @@ def placed_on(tx: Tx, node_id: str) -> list[Task]:
 def has_unfinished(tx: Tx, job_serial: int) -> bool:
     """Return whether a job has a task that is not completed."""
     return tx.row(_UNFINISHED, (job_serial,)) is not None
+
+
+def has_placed(tx: Tx, job_serial: int) -> bool:
+    """Return whether a node holds a task of a job."""
+    return tx.row(_HAS_PLACED, (job_serial,)) is not None
 
 
 def ended_on(tx: Tx, node_id: str) -> list[Task]:

@@ -2,8 +2,8 @@
 
 A task of a job whose runs took milliseconds lately may be placed on a node that is busy, as long as
 the work that the node holds stays below `ahead_s_max`: the node then goes from one to the next
-without asking. Such a task is still `active`; if its node stalls while another is free, it is
-recalled. docs/decisions/0002 says why.
+without asking. Such a task is still `active`; if its node stalls while another is free, or is to
+take no more tasks, it is recalled. docs/decisions/0002 says why.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 from shoal_controller.core.changes import Ready
 from shoal_controller.core.index import WINDOW_TASKS_MAX, Index
+from shoal_controller.core.job import JobState
 from shoal_controller.core.pool import NodeFillType
 from shoal_controller.core.scheduler.order import groups, ready
 from shoal_controller.core.views import JobView, NodeView, PoolView
@@ -159,18 +160,20 @@ def plan(index: Index, now_s: float, limits: Limits) -> Plan:
 
     index    as of the last commit; read, never changed
     now_s    monotonic
-    returns  placements in start order, at most limits.placements_max, and recalls of what is stuck;
-             no node is given more than its slots except short tasks ahead of their turn
+    returns  placements in start order, at most limits.placements_max, and recalls of what should
+             not start where it waits; no node is given more than its slots except short tasks
+             ahead of their turn
     raises   nothing: a task that fits nowhere is absent
     source   REST reference, taskSchedulingPolicy.nodeFillType; semantics 2.9 and 4.6
     """
     made = Plan()
     for pool in index.pools.values():
-        nodes = [node for node in pool.nodes.values() if node.takes_tasks and node.is_connected]
+        connected = [node for node in pool.nodes.values() if node.is_connected]
+        nodes = [node for node in connected if node.takes_tasks]
         if nodes:
             left = limits.placements_max - len(made.placements)
             made.placements += _placements(pool, _Rooms(nodes, pool.fill_type, limits), left)
-            made.recalls += _recalls(nodes, now_s, limits)
+        made.recalls += _recalls(pool, connected, now_s, limits)
     return made
 
 
@@ -201,13 +204,23 @@ def _place_next(
     return False
 
 
-def _recalls(nodes: list[NodeView], now_s: float, limits: Limits) -> list[Recall]:
-    if all(node.used >= node.slots for node in nodes):
-        return []
-    return [
-        Recall(node, run.run)
-        for node in nodes
-        if node.used > node.slots and now_s - node.progress_s > limits.stall_s
-        for run in node.runs.values()
-        if not run.is_started and not run.is_recalled
-    ]
+def _recalls(pool: PoolView, nodes: list[NodeView], now_s: float, limits: Limits) -> list[Recall]:
+    """Return what nodes should give back unless they have begun it, which only they know.
+
+    That is what waits on a node that is closed, leaves or reboots, what waits anywhere of a job
+    that is being disabled, and what is stuck on one node while another has a free slot.
+    """
+    disabling = {job.serial for job in pool.jobs.values() if job.state == JobState.DISABLING}
+    has_free = any(node.used < node.slots for node in nodes if node.takes_tasks)
+    recalls: list[Recall] = []
+    for node in nodes:
+        is_stuck = has_free and node.used > node.slots and now_s - node.progress_s > limits.stall_s
+        is_all = is_stuck or not node.takes_tasks
+        if is_all or disabling:
+            recalls += [
+                Recall(node, run.run)
+                for run in node.runs.values()
+                if not run.is_started and not run.is_recalled
+                if is_all or run.job_serial in disabling
+            ]
+    return recalls

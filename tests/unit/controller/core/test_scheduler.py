@@ -19,10 +19,11 @@ from shoal_controller.core.changes import (
 )
 from shoal_controller.core.index import Index
 from shoal_controller.core.job import JobDefinition, JobState
-from shoal_controller.core.node import NodeState
-from shoal_controller.core.pool import NodeFillType
+from shoal_controller.core.node import NodeState, SchedulingState
+from shoal_controller.core.pool import DeallocationOption, NodeFillType
 from shoal_controller.core.scheduler import Limits, Plan, plan
 from shoal_controller.core.task import TaskResult, TaskState
+from shoal_protocol.specs import RunId
 from tests.builders import a_job, a_node, a_pool
 
 PLACED = NEW._replace(is_placed=True)
@@ -202,3 +203,46 @@ def test_slots_are_never_exceeded_and_no_fitting_task_is_left(
     assert min(free) >= 0
     waiting = [ready.slots for job in index.jobs.values() for ready in job.window.values()]
     assert not waiting or min(waiting) > max(free)
+
+
+def queued_ahead(index: Index) -> None:
+    """Node 1 has one slot: it runs task 102 of job 1 and holds 103 and 104."""
+    add_job(index, 1, 4)
+    carry_out(index, plan(index, 0, Limits()))
+    end(index, 1, 101, 1, run_s=0.01)
+    carry_out(index, plan(index, 0, Limits()))
+    index.apply(TaskMoved(102, 1, 1, 1, None, PLACED, RUNNING, node=1), 0)
+
+
+def recalled(index: Index) -> list[int]:
+    return [recall.run.serial for recall in plan(index, 0.1, Limits()).recalls]
+
+
+def test_what_a_closed_node_has_not_begun_is_recalled_once() -> None:
+    index = an_index(1)
+    queued_ahead(index)
+    assert recalled(index) == []
+    for change in (
+        {"scheduling_state": SchedulingState.DISABLED},
+        {"state": NodeState.LEAVING_POOL},
+        {"pending": DeallocationOption.TASK_COMPLETION},
+    ):
+        index.apply(NodePut(a_node(serial=1, id="n1", **change)), 0)
+        assert recalled(index) == [103, 104]
+    index.nodes[1].is_connected = False
+    assert recalled(index) == []
+    index.nodes[1].is_connected = True
+    index.recalled(1, RunId(103, 1))
+    assert recalled(index) == [104]
+    index.recalls_forgotten(1)
+    assert recalled(index) == [103, 104]
+
+
+def test_what_is_queued_of_a_job_that_is_being_disabled_is_recalled() -> None:
+    index = an_index(1, 1)
+    index.nodes[2].takes_tasks = False
+    queued_ahead(index)
+    add_job(index, 2, 2)
+    index.apply(TaskMoved(201, 2, 1, 1, None, NEW, PLACED, node=1), 0)
+    index.apply(JobPut(a_job(serial=2, id="j2", state=JobState.DISABLING)), 0)
+    assert recalled(index) == [201]
