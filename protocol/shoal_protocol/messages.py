@@ -128,6 +128,13 @@ class RemoveTaskFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksGone:
+    """Of the tasks that FilesKept named these are no more: delete their directories."""
+
+    serials: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RebootNode:
     """End all tasks, stop the spawner, start again under a new boot id. Task directories and
     `shared` stay.
@@ -204,6 +211,21 @@ class NodeReport:
     boot_id: str
     ready: bool
     errors: tuple[FailureInfo, ...] = ()
+
+
+FILES_KEPT_MAX: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FilesKept:
+    """Tasks whose directories the node keeps; answered by TasksGone where some are no more.
+
+    An agent names all of them, a page after the other was acknowledged, to every life of the
+    controller that it meets: what was still to be deleted is not stored there. At most
+    FILES_KEPT_MAX serials.
+    """
+
+    serials: tuple[int, ...]
 
 
 # --- requests and replies: unreliable, matched by request_id --------------------------------------
@@ -283,6 +305,7 @@ ToAgent = (
     | KillTask
     | ChangeLimits
     | RemoveTaskFiles
+    | TasksGone
     | RebootNode
     | Welcome
     | FileRequest
@@ -296,6 +319,7 @@ ToController = (
     | RunLost
     | StartTaskReport
     | NodeReport
+    | FilesKept
     | Hello
     | FileReply
     | Ping
@@ -309,6 +333,7 @@ RELIABLE: Final[frozenset[type]] = frozenset(
         KillTask,
         ChangeLimits,
         RemoveTaskFiles,
+        TasksGone,
         RebootNode,
         RunStarted,
         RunEnded,
@@ -317,5 +342,6 @@ RELIABLE: Final[frozenset[type]] = frozenset(
         RunLost,
         StartTaskReport,
         NodeReport,
+        FilesKept,
     }
 )

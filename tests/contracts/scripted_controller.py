@@ -67,6 +67,12 @@ class ScriptedController:
         if self._socket is not None:
             await self._socket.close()
 
+    async def restart(self) -> None:
+        """Be a new life of the controller, which remembers nothing of the link."""
+        self.link = LinkEnd(f"{self.link.incarnation}+")
+        self._known = ""
+        await self.hang_up()
+
     def tell(self, *messages: Message) -> None:
         """Send messages, now or with the next connection."""
         for message in messages:

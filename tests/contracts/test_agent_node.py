@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -14,12 +15,14 @@ from shoal_protocol.messages import (
     FileAction,
     FileReply,
     FileRequest,
+    FilesKept,
     NodeReport,
     RebootNode,
     RemoveTaskFiles,
     RunLost,
     RunStarted,
     StartTaskReport,
+    TasksGone,
 )
 from shoal_protocol.specs import RunId, StartTaskSpec
 from tests.contracts.agent_node import AgentNode
@@ -194,6 +197,21 @@ async def test_files_of_a_deleted_task_leave_the_tree_and_a_namesake_stays(
     await node.controller.until(lambda: not node.controller.link.unacked_messages)
     assert node.task(other).exists()
     assert not node.task(run).exists()
+
+
+async def test_a_new_life_of_the_controller_learns_of_files_whose_tasks_are_gone(
+    node: AgentNode,
+) -> None:
+    run, other = node.run("/bin/true"), node.run("/bin/true")
+    await node.controller.results(run, other)
+    await node.controller.restart()
+    (kept,) = await node.controller.hear(FilesKept)
+    assert set(kept.serials) == {run.serial, other.serial}
+    node.controller.tell(TasksGone((run.serial, 77)))
+    async with asyncio.timeout(30):
+        while node.task(run).exists():
+            await asyncio.sleep(0.1)
+    assert node.task(other).exists()
 
 
 async def ask(node: AgentNode, action: FileAction, path: str, **fields: object) -> FileReply:

@@ -193,6 +193,10 @@ def unrest(world: World, ctx: SimContext, snapshot: Snapshot) -> str:
     for node in world.nodes.values():
         if node.agent is None or node.agent.runner is None or node.agent.held:
             return f"agent of {node.label} holds {node.agent and node.agent.held}"
+        view = ctx.index.node_by_id.get(node.node_id)
+        for serial in node.agent.kept if view is not None else ():
+            if (view.serial, serial) in world.ledger.deleted:
+                return f"{node.label} keeps files of task {serial}, which was deleted"
         spawner = node.spawner
         if spawner is not None:
             for run in spawner.keeper.runs.values():

@@ -66,6 +66,7 @@ class Ledger:
         self.tasks: dict[str, dict[str, Belief]] = {}
         self.ended_jobs: set[str] = set()
         self.job_states: dict[int, JobState] = {}
+        self.deleted: set[tuple[int, int]] = set()  # last node and serial of tasks that are gone
         self._nodes: dict[int, str] = {}
         self._superseded: dict[str, float] = {}  # when the controller decided a run's outcome
 
@@ -114,6 +115,8 @@ class Ledger:
             self._superseded[key] = self._world.loop.time()
         self._world.trace("task", key, f"{before.state}{'+' if before.is_placed else ''}", shown)
         if after is None:
+            if change.node is not None:
+                self.deleted.add((change.node, change.serial))
             return
         if change.serial in self.succeeded:
             raise self._world.broken("one result", f"{key} moves after its task succeeded")

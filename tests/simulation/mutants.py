@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 from unittest import mock
 
+from shoal_agent.core.audit import Audit
 from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.slots import SlotKeeper
 from shoal_controller.core.index import Index
@@ -132,6 +133,7 @@ MUTANTS: Final = (
     Mutant("acknowledge before commit", LinkEnd, "receive", _acknowledge_before_commit),
     Mutant("skip what a lost node held", node_operations, "lose", _skip_what_a_lost_node_held),
     Mutant("kill what waits its turn", node_operations, "clear", _kill_what_waits_its_turn),
+    Mutant("keep files in silence", Audit, "_begin", _leak_a_slot),
     Mutant("leak a slot on the node", SlotKeeper, "_free", _leak_a_slot),
     Mutant("forget to kill", run_operations, "withdraw", _forget_to_kill),
     Mutant("forget a run in a snapshot", LastingRuns, "records", _forget_an_accepted_run),

@@ -169,6 +169,11 @@ class Agent:
         """The runs that it holds, for the final audit."""
         return () if self._core is None else self._core.held_runs
 
+    @property
+    def kept(self) -> Sequence[int]:
+        """The tasks whose directories it keeps."""
+        return () if self._core is None else self._core.directories.serials()
+
     async def _run(self) -> None:
         node, world = self.node, self.node.world
         records = self._journal.open()

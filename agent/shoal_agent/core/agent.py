@@ -8,9 +8,10 @@ that was not carried out is found missing by comparing with the spawner, and giv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from shoal_agent.core.audit import Audit
 from shoal_agent.core.directories import Directories
 from shoal_agent.core.instructions import (
     BeginStep,
@@ -46,6 +47,7 @@ from shoal_protocol.messages import (
     RecallTask,
     RemoveTaskFiles,
     RunTask,
+    TasksGone,
     Welcome,
 )
 
@@ -85,6 +87,8 @@ class AgentCore:
         self.directories = Directories(setting.machine)
         self.runs = LastingRuns(self._launches, self.directories, self._out)
         self.node = Node(self._launches, self._out, self.runs.task_users)
+        self._audit = Audit(self.directories, self._out)
+        self._removed: set[tuple[str, str]] = set()  # by the journal; the disk is still to be seen
         self._life = ""
         self._machine = setting.machine
         self._has_seen_spawner = False
@@ -98,6 +102,7 @@ class AgentCore:
             KillTask: lambda m, c: self.runs.kill(m.run, c),
             ChangeLimits: lambda m, c: self.runs.change_limits(m, c),
             RemoveTaskFiles: self._remove_task_files,
+            TasksGone: self._tasks_gone,
             RebootNode: self._reboot,
             Welcome: self._welcome,
             Granted: lambda e, c: self.runs.granted(e.key, c),
@@ -107,7 +112,7 @@ class AgentCore:
             Dropped: lambda e, c: self.runs.dropped(e.key, c),
             Unknown: lambda e, c: self.runs.unknown(e.key, c),
             Refused: lambda e, c: self.runs.refused(e.key, c),
-            Delivered: lambda e, _: self.runs.delivered(e.message),
+            Delivered: self._delivered,
             StepEnded: self._step_ended,
             SpawnerUp: self._spawner_up,
             SpawnerDown: lambda _, __: self.runs.spawner_down(),
@@ -121,6 +126,7 @@ class AgentCore:
                     self.directories.restore(record)
                 case Removed(job_id, task_id):
                     self.directories.forget((job_id, task_id))
+                    self._removed.add((job_id, task_id))
                 case SpawnerLife(life, machine):
                     self._life = life
                 case Boot():
@@ -152,7 +158,9 @@ class AgentCore:
     @property
     def next_due_s(self) -> float | None:
         """When `Tick` should come, by the monotonic clock."""
-        due_s = [self.runs.next_due_s, self.node.next_due_s, self._cleaning_due_s()]
+        due_s = [
+            self.runs.next_due_s, self.node.next_due_s, self._audit.due_s, self._cleaning_due_s(),
+        ]  # fmt: skip
         return min((s for s in due_s if s is not None), default=None)
 
     @property
@@ -172,6 +180,11 @@ class AgentCore:
     def _welcome(self, message: Welcome, clock: Clock) -> None:
         if not self._is_rebooting:
             self.node.configure(message.config, clock)
+        self._audit.connected(message.incarnation, clock)
+
+    def _delivered(self, event: Delivered, clock: Clock) -> None:
+        self.runs.delivered(event.message)
+        self._audit.delivered(event.message, clock)
 
     def _run_task(self, message: RunTask, clock: Clock) -> None:
         self._busy_s = clock.s
@@ -186,6 +199,20 @@ class AgentCore:
             self.runs.remove_files_when_over(key)
         else:
             self._remove(key, clock)
+
+    def _tasks_gone(self, message: TasksGone, clock: Clock) -> None:
+        """Their directories are due now: cleaning up takes them, some at a time."""
+        for serial in message.serials:
+            key = self.directories.find(serial)
+            found = None if key is None else self.directories.get(key)
+            if key is None or found is None:
+                continue
+            if found.since is None:
+                self.runs.remove_files_when_over(key)
+            else:
+                expired = replace(found, retention_s=0.0)
+                self.directories.restore(expired)
+                self._out.append(expired)
 
     def _reboot(self, message: RebootNode, clock: Clock) -> None:
         if message.boot_id != self.node.boot_id or self._is_rebooting:
@@ -259,19 +286,27 @@ class AgentCore:
             self.runs.step_ended(event.key, event.outcome, clock)
 
     def _found(self, event: Found, clock: Clock) -> None:
-        """Directories that nobody remembers (the machine crashed): kept the usual time."""
+        """Directories that nobody remembers (the machine crashed): kept the usual time.
+
+        One that the journal says was removed goes now: the agent died before it had done so.
+        """
         for key in self.directories.unknown(event.directories):
             if self.runs.uses(key):
+                continue
+            if key in self._removed:
+                self._put_aside(key, clock)
                 continue
             record = Directory(
                 *key, 0, ADOPTED_RETENTION_S, clock.now, clock.s, self._setting.machine
             )
             self._out.append(record)
             self.directories.restore(record)
+        self._removed.clear()
 
     def _tick(self, event: Tick, clock: Clock) -> None:
         self.node.tick(clock)
         self.runs.tick(clock)
+        self._audit.tick(clock)
         due_s = self._cleaning_due_s()
         if due_s is None or clock.s < due_s:
             return
@@ -299,6 +334,9 @@ class AgentCore:
     def _remove(self, key: tuple[str, str], clock: Clock) -> None:
         self._out.append(Removed(*key))
         self.directories.forget(key)
+        self._put_aside(key, clock)
+
+    def _put_aside(self, key: tuple[str, str], clock: Clock) -> None:
         self._out.add(MoveToTrash(self.paths.task_directory(*key)))
         if self._trash_s is None:
             self._trash_s = clock.s

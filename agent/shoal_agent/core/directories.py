@@ -26,6 +26,7 @@ class Directories:
     def __init__(self, machine: str) -> None:
         self._machine = machine
         self._all: dict[Key, Directory] = {}
+        self._by_serial: dict[int, Key] = {}
         self._due: list[tuple[float, Key]] = []  # may hold outdated entries
         self._job_counts: Counter[str] = Counter()
 
@@ -35,6 +36,10 @@ class Directories:
     def get(self, key: Key) -> Directory | None:
         """Return what is known of a directory."""
         return self._all.get(key)
+
+    def serials(self) -> list[int]:
+        """Return the tasks that directories are known to be of."""
+        return list(self._by_serial)
 
     def records(self) -> list[Directory]:
         """Return everything, for a snapshot."""
@@ -85,13 +90,15 @@ class Directories:
             self._put(replace(found, retention_s=retention_s))
 
     def find(self, serial: int) -> Key | None:
-        """Return the directory that a task made; looks at all of them, so ask seldom."""
-        return next((key for key, found in self._all.items() if found.serial == serial), None)
+        """Return the directory that a task made."""
+        return self._by_serial.get(serial)
 
     def forget(self, key: Key) -> bool:
         """It is gone from the tree; False when it was not known."""
-        if self._all.pop(key, None) is None:
+        found = self._all.pop(key, None)
+        if found is None:
             return False
+        self._by_serial.pop(found.serial, None)
         self._job_counts[key[0]] -= 1
         if not self._job_counts[key[0]]:
             del self._job_counts[key[0]]
@@ -123,9 +130,14 @@ class Directories:
 
     def _put(self, directory: Directory) -> None:
         key = (directory.job_id, directory.task_id)
-        if key not in self._all:
+        before = self._all.get(key)
+        if before is None:
             self._job_counts[key[0]] += 1
+        elif before.serial != directory.serial:
+            self._by_serial.pop(before.serial, None)
         self._all[key] = directory
+        if directory.serial:
+            self._by_serial[directory.serial] = key
         if (due_s := self._due_s(directory)) is not None:
             heapq.heappush(self._due, (due_s, key))
 

@@ -35,6 +35,8 @@ from shoal_controller.store.columns import ticks
 from shoal_controller.store.database import Tx
 from shoal_protocol.codec import Entry
 from shoal_protocol.messages import (
+    FILES_KEPT_MAX,
+    FilesKept,
     Hello,
     KillTask,
     Message,
@@ -47,6 +49,7 @@ from shoal_protocol.messages import (
     RunStarted,
     RunTask,
     StartTaskReport,
+    TasksGone,
 )
 from shoal_protocol.specs import NodeConfig, RunId
 
@@ -54,6 +57,7 @@ _PLACED: Final = Standing(TaskState.ACTIVE, None, True)
 _RUNNING: Final = Standing(TaskState.RUNNING, None, True)
 _OVER: Final = (RunGone, RunEnded, RunReturned, RunLost)
 """After any of these nothing of the run is left on its node."""
+SERIAL_MAX: Final = (1 << 63) - 1
 _SUCCEEDED: Final = Standing(TaskState.COMPLETED, TaskResult.SUCCESS, False)
 
 
@@ -234,6 +238,8 @@ def _take(ctx: Context, tx: Tx, node_serial: int, entries: Sequence[Entry], now:
                 _start_task(tx, node_serial, entry.message, now)
             case NodeReport():
                 _node_report(ctx, tx, node_serial, entry.message, now)
+            case FilesKept(serials):
+                _files_kept(tx, node_serial, serials)
             case _:
                 pass
     if tally.run:
@@ -363,3 +369,10 @@ def _node_report(ctx: Context, tx: Tx, node_serial: int, report: NodeReport, now
     elif report.ready and node.state in preparing:
         after = moved(after, NodeState.IDLE, now)
     node_operations.put(tx, after)
+
+
+def _files_kept(tx: Tx, node_serial: int, serials: Sequence[int]) -> None:
+    """Name those whose tasks were deleted: what said so before may have been lost on its way."""
+    named = [serial for serial in serials[:FILES_KEPT_MAX] if 0 < serial <= SERIAL_MAX]
+    if gone := tasks.gone(tx, named):
+        tx.messages.append((node_serial, TasksGone(gone)))

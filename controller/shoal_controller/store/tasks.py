@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Final
 
 from shoal_controller.core.changes import Ready, Standing
@@ -67,6 +69,9 @@ _UPDATE: Final = (
     " previous_state_at, attempt, is_placed, node_id, pool_id, started_at, ended_at, exit_code,"
     " failure, result, retry_count, last_retry_at, requeue_count, last_requeue_at, lost_count)"
     f" = ({', '.join('?' * 21)}) WHERE serial = ?"
+)
+_GONE: Final = (
+    "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE serial = value)"
 )
 DELETE: Final = "DELETE FROM tasks WHERE serial = ?"
 
@@ -211,6 +216,11 @@ def has_placed(tx: Tx, job_serial: int) -> bool:
 def ended_on(tx: Tx, node_id: str) -> list[Task]:
     """Return the completed tasks whose last run was on a node (a scan: for rare questions)."""
     return [task(row) for row in tx.rows(ENDED_ON, (node_id,))]
+
+
+def gone(tx: Tx, serials: Iterable[int]) -> tuple[int, ...]:
+    """Return those of `serials` that no task has."""
+    return tuple(row[0] for row in tx.rows(_GONE, (json.dumps(list(serials)),)))
 
 
 def delete(tx: Tx, serial: int) -> None:
