@@ -6,8 +6,9 @@ more waits, so a lonely write costs one fsync and ten thousand cost a few.
 
 A full disk takes nothing new, but still lets go: store/reserve.py is for that.
 
-The statements run on the event loop, in rounds of a few milliseconds; only the commit, which waits
-for the disk, runs on a thread. docs/decisions/0001 says why.
+The statements of writes run on the event loop, in rounds of a few milliseconds; only the commit,
+which waits for the disk, runs on a thread. docs/decisions/0001 says why. Reads run on threads of
+their own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,10 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any, Final, TypeVar
-
-import aiosqlite
 
 from shoal_controller.core.errors import Unavailable
 from shoal_controller.store.reserve import Reserve
@@ -41,10 +42,12 @@ ROUND_S: Final = 0.003
 GROUP_S_MAX: Final = 0.05
 """A group is committed after so long even if more is waiting, so that nobody waits long."""
 SCHEMA_VERSION: Final = 1
+READERS_MAX: Final = 2
 NO_ROOM: Final = (
     "the controller's disk is full: delete jobs or tasks, or make room on it, before anything new"
     " is added"
 )
+_STATEMENT: Final = re.compile(r"(?:CREATE (?:UNIQUE )?INDEX (?P<made>\w+)|DROP INDEX)[^;]*")
 _LOG_PART: Final = 4
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 """What SQLite says of a full disk; the second also when it was to make a file of its own."""
@@ -114,12 +117,11 @@ class Database:
         self._had_room = True
         self._writer = self._open()
         self._queue: deque[_Write] = deque()
-        self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._reader_count = 0
-        self._opening: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._thread = None if commit_inline else ThreadPoolExecutor(1, "commit")
-        self._inline_reader = _connect(path) if commit_inline else None
+        self._inline_reader = _open_reader(path) if commit_inline else None
+        self._read_threads = None if commit_inline else ThreadPoolExecutor(READERS_MAX, "read")
+        self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._clock_s = clock_s
         self._closed = False
         _migrate(self._writer)
@@ -153,14 +155,21 @@ class Database:
 
     async def read(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Return the rows of one statement, on a snapshot, without disturbing the writer."""
-        if self._inline_reader is not None:
+        return await self.query(lambda reader: reader.execute(sql, parameters).fetchall())
+
+    async def query(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `ask` finds out, on one snapshot and on a thread where nobody waits for it.
+
+        ask   may run any number of statements that read; it keeps one of READERS_MAX readers busy
+        """
+        if self._closed:
+            raise Unavailable("the database is closed")
+        if self._read_threads is None:
+            assert self._inline_reader is not None
             await asyncio.sleep(0)
-            return self._inline_reader.execute(sql, parameters).fetchall()
-        reader = await self._reader()
-        try:
-            return list(await reader.execute_fetchall(sql, parameters))
-        finally:
-            self._readers.put_nowait(reader)
+            return _on_snapshot(self._inline_reader, ask)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._read_threads, self._ask, ask)
 
     def read_now(self, sql: str, parameters: Any = ()) -> list[Row]:
         """Return rows at once, on the loop: for start-up, before the first write."""
@@ -171,8 +180,10 @@ class Database:
         self._closed = True
         if self._pump is not None:
             await self._pump
-        for _ in range(self._reader_count):
-            await (await self._readers.get()).close()
+        if self._read_threads is not None:
+            self._read_threads.shutdown()
+        while not self._readers.empty():
+            self._readers.get().close()
         if self._thread is not None:
             self._thread.shutdown()
         if self._inline_reader is not None:
@@ -192,23 +203,13 @@ class Database:
         (page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
         return pages * page_bytes
 
-    async def _reader(self) -> aiosqlite.Connection:
-        if self._readers.empty() and self._reader_count < 2:
-            self._reader_count += 1
-            self._opening = asyncio.create_task(self._open_reader())
-            # Whoever asked may be cancelled meanwhile; the reader is then the next one's.
-            await asyncio.shield(self._opening)
-        return await self._readers.get()
-
-    async def _open_reader(self) -> None:
+    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Run on a reading thread; there are no more readers than such threads."""
+        reader = _open_reader(self._path) if self._readers.empty() else self._readers.get()
         try:
-            reader = await aiosqlite.connect(self._path, isolation_level=None)
-        except BaseException:
-            self._reader_count -= 1
-            raise
-        reader.row_factory = sqlite3.Row
-        await reader.execute("PRAGMA query_only = 1")
-        self._readers.put_nowait(reader)
+            return _on_snapshot(reader, ask)
+        finally:
+            self._readers.put(reader)
 
     # --- the writer -------------------------------------------------------------------------------
 
@@ -339,6 +340,21 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _open_reader(path: Path) -> sqlite3.Connection:
+    reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    reader.row_factory = sqlite3.Row
+    reader.execute("PRAGMA query_only = 1")
+    return reader
+
+
+def _on_snapshot(reader: sqlite3.Connection, ask: Callable[[sqlite3.Connection], T]) -> T:
+    reader.execute("BEGIN")
+    try:
+        return ask(reader)
+    finally:
+        reader.execute("ROLLBACK")
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
@@ -346,6 +362,27 @@ def _migrate(connection: sqlite3.Connection) -> None:
             f"the state was written by a newer Shoal (schema {version}, known {SCHEMA_VERSION})"
         )
     if version == 0:
-        schema = files("shoal_controller.store").joinpath("schema.sql").read_text()
         version_sql = f"PRAGMA user_version = {SCHEMA_VERSION};"
-        connection.executescript(f"BEGIN; {schema} {version_sql} COMMIT;")
+        connection.executescript(f"BEGIN; {_sql('schema.sql')} {version_sql} COMMIT;")
+    _make_indexes(connection)
+
+
+def _make_indexes(connection: sqlite3.Connection) -> None:
+    """Bring the indexes to what indexes.sql says; those that are so already are left alone."""
+    there: dict[str, str] = dict(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''")
+    )
+    text = re.sub(r"--.*", "", _sql("indexes.sql"))
+    for statement in _STATEMENT.finditer(text):
+        name, sql = statement["made"], " ".join(statement[0].split())
+        if name is None:
+            connection.execute(sql)
+        elif there.get(name) != sql:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"DROP INDEX IF EXISTS {name}")
+            connection.execute(sql)
+            connection.execute("COMMIT")
+
+
+def _sql(name: str) -> str:
+    return files("shoal_controller.store").joinpath(name).read_text()

@@ -22,11 +22,16 @@ from shoal_protocol.specs import FailureInfo, RunId
 GET: Final = "SELECT * FROM tasks WHERE job_serial = ? AND id = ?"
 BY_SERIAL: Final = "SELECT * FROM tasks WHERE serial = ?"
 READY: Final = (
-    "SELECT serial, slots, attempt, affinity_id FROM tasks WHERE job_serial = ? AND serial > ?"
-    " AND state = 'active' AND is_placed = 0 ORDER BY serial LIMIT ?"
+    "SELECT serial, slots, attempt, affinity_id FROM tasks INDEXED BY tasks_active"
+    " WHERE job_serial = ? AND serial > ? AND state = 'active' AND is_placed = 0"
+    " ORDER BY serial LIMIT ?"
 )
 PLACED_ON: Final = "SELECT * FROM tasks WHERE node_id = ? AND is_placed = 1"
-_UNFINISHED: Final = "SELECT 1 FROM tasks WHERE job_serial = ? AND state != 'completed' LIMIT 1"
+_UNFINISHED: Final = (
+    "SELECT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_active"
+    " WHERE job_serial = ?1 AND state = 'active') OR EXISTS (SELECT 1 FROM tasks"
+    " INDEXED BY tasks_placed WHERE is_placed = 1 AND job_serial = ?1)"
+)
 ENDED_ON: Final = "SELECT * FROM tasks WHERE node_id = ? AND state = 'completed'"
 PLACED: Final = (
     "SELECT serial, job_serial, slots, attempt, state, node_id, started_at FROM tasks"
@@ -38,7 +43,10 @@ PLACED_OF_JOB: Final = (
 _HAS_PLACED: Final = (
     "SELECT 1 FROM tasks INDEXED BY tasks_placed WHERE is_placed = 1 AND job_serial = ? LIMIT 1"
 )
-OF_JOB: Final = "SELECT * FROM tasks WHERE job_serial = ? ORDER BY serial LIMIT ?"
+OF_JOB: Final = (
+    "SELECT * FROM tasks INDEXED BY tasks_by_creation WHERE job_serial = ?"
+    " ORDER BY created_at, serial LIMIT ?"
+)
 RECENT_OF_NODE: Final = "SELECT * FROM tasks WHERE serial IN ({})"
 COUNTS: Final = (
     "SELECT job_serial, state, result, count(*) AS tasks, sum(slots) AS slots FROM tasks"
@@ -205,7 +213,7 @@ def placed_on(tx: Tx, node_id: str) -> list[Task]:
 
 def has_unfinished(tx: Tx, job_serial: int) -> bool:
     """Return whether a job has a task that is not completed."""
-    return tx.row(_UNFINISHED, (job_serial,)) is not None
+    return bool(tx.rows(_UNFINISHED, (job_serial,))[0][0])
 
 
 def has_placed(tx: Tx, job_serial: int) -> bool:
