@@ -10,7 +10,13 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.lists import read_filter
-from shoal_controller.api.paging import invalid_parameter, next_link, page_size, serial_position
+from shoal_controller.api.paging import (
+    invalid_parameter,
+    next_link,
+    page_size,
+    position,
+    serial_position,
+)
 from shoal_controller.api.wire.image import IMAGES
 from shoal_controller.api.wire.node import write_counts
 from shoal_controller.core.listing import ListQuery
@@ -39,7 +45,7 @@ async def list_supported_images(call: Call) -> web.Response:
 
 
 async def list_node_counts(call: Call) -> web.Response:
-    query = ListQuery(page_size(call, POOLS_PER_PAGE_MAX), serial_position(call))
+    query = ListQuery(page_size(call, POOLS_PER_PAGE_MAX), position(call) or "")
     where = read_filter(call, fields.NODE_COUNTS)
     if where is not None:
         if not isinstance(where, Compare):

@@ -6,23 +6,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import msgspec
 from aiohttp import web
 
-from shoal_controller.api.call import Call
+from shoal_controller.api.call import Call, encode
 from shoal_controller.api.paging import (
     invalid_parameter,
     next_link,
     page_size,
-    serial_position,
+    position,
 )
+from shoal_controller.api.wire.selectable import SELECTABLE, STRUCTURES
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.core.odata.fields import Fields, read
 from shoal_controller.core.odata.parse import Filter
-from shoal_controller.core.odata.select import parse_select, select
+from shoal_controller.core.odata.select import Selection, parse_select, select
 
 T = TypeVar("T")
 
-_EXPANDABLE: Final = frozenset({"stats"})
+_WITH_STATS: Final = ("pools", "jobs", "jobschedules", "tasks")
 _ITEMS_PER_ROUND: Final = 100
 
 
@@ -38,20 +40,25 @@ def read_query(call: Call, fields: Fields) -> ListQuery:
     fields   what the list can be filtered by
     """
     check_expand(call)
-    return ListQuery(page_size(call), serial_position(call), read_filter(call, fields))
+    return ListQuery(page_size(call), position(call) or "", read_filter(call, fields))
 
 
-def check_expand(call: Call) -> None:
-    """Raise Refused unless `$expand` names nothing but statistics, which are never there yet."""
+def check_expand(call: Call) -> bool:
+    """Return whether `$expand` asks for statistics; raise Refused if it asks for anything else."""
     value = call.query.get("$expand", "")
     names = {name.strip() for name in value.split(",") if name.strip()}
-    if not names <= _EXPANDABLE:
+    if not names:
+        return False
+    if names != {"stats"}:
         raise invalid_parameter("$expand", value, "Only stats can be expanded.")
+    if noun(call.route.path) not in _WITH_STATS:
+        raise invalid_parameter("$expand", value, f"Only {', '.join(_WITH_STATS)} have stats.")
+    return True
 
 
 def selected(call: Call, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a document that `$select` wants."""
-    return dict(select(document, parse_select(call.query.get("$select"))))
+    """Return the part of a document that `$select` wants, or raise Refused."""
+    return select(document, _read_select(call))
 
 
 async def listed(
@@ -61,12 +68,29 @@ async def listed(
 
     Others get their turn between rounds: a page of 1,000 tasks is some 20 ms of work.
     """
-    names = parse_select(call.query.get("$select"))
-    documents: list[Any] = []
+    selection = _read_select(call)
+    documents: list[msgspec.Raw] = []
     for start in range(0, len(listing.items), _ITEMS_PER_ROUND):
         if start:
             await asyncio.sleep(0)
-        for item in listing.items[start : start + _ITEMS_PER_ROUND]:
-            document = write(item)
-            documents.append(document if names is None else select(document, names))
+        documents += [
+            msgspec.Raw(encode(select(write(item), selection)))
+            for item in listing.items[start : start + _ITEMS_PER_ROUND]
+        ]
     return call.listing(fragment, documents, next_link(call, listing.next_after))
+
+
+def noun(path: str) -> str:
+    """Return what the entities are that a route's path leads to, as the path calls them."""
+    names = [part for part in path.split("/") if part and not part.startswith("{")]
+    return names[-1].partition("(")[0]
+
+
+def _read_select(call: Call) -> Selection | None:
+    text = call.query.get("$select")
+    if text is None:
+        return None
+    structure = SELECTABLE.get(noun(call.route.path))
+    if structure is None:
+        raise invalid_parameter("$select", text, "Nothing can be selected here.")
+    return parse_select(text, structure, STRUCTURES)

@@ -113,8 +113,10 @@ def next_link(call: Call, after: str | int | None) -> str | None:
 
 
 def _mac(call: Call, text: str) -> bytes:
-    # Of the account's key and the list: a token of another list is as wrong as an invented one.
-    message = f"skiptoken\n{raw_path(call.request)[0]}\n{text}"
+    # Of the account's key, the list and its filter: a token of another list is as wrong as an
+    # invented one.
+    where = call.query.get("$filter", "").strip()
+    message = f"skiptoken\n{raw_path(call.request)[0]}\n{where}\n{text}"
     return hmac.digest(
         call.ctx.account.keys[0], message.encode("utf-8", "surrogateescape"), "sha256"
     )[:_MAC_BYTES]

@@ -27,6 +27,7 @@ from shoal_controller.core.job import (
 )
 from shoal_controller.core.listing import Listing, ListQuery
 from shoal_controller.operations.context import JOBS, SCHEDULING, Context
+from shoal_controller.operations.rounds import in_rounds
 from shoal_controller.store import jobs, pages
 from shoal_controller.store.database import Tx
 
@@ -84,9 +85,9 @@ async def get_job(ctx: Context, job_id: str, conditions: Conditions = ANY) -> Jo
 
 
 async def list_jobs(ctx: Context, query: ListQuery) -> Listing[Job]:
-    """Return a page of the account's jobs, oldest first."""
+    """Return a page of the account's jobs, oldest first or as a filter finds them."""
     rows, next_after = await pages.page(ctx.store, pages.JOBS, (), query)
-    return Listing([jobs.job(row) for row in rows], next_after)
+    return Listing(await in_rounds(rows, jobs.job), next_after)
 
 
 async def patch_job(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from shoal_controller.core import node as rules
+from shoal_controller.core import views as index_views
 from shoal_controller.core.changes import NodePut
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import Listing, ListQuery
@@ -21,8 +22,12 @@ from shoal_controller.core.task import Lost, Requeued, Task, TaskState, Terminat
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
 from shoal_controller.store import nodes, pools, tasks
-from shoal_controller.store.database import Tx
+from shoal_controller.store.database import Row, Tx
 from shoal_protocol.messages import RebootNode
+
+_NODES_PER_ROUND: Final = 25
+_ROUNDS_MAX: Final = 80
+"""A page of a filtered list looks at so many rounds of nodes, then it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,18 @@ async def list_nodes(ctx: Context, pool_id: str, query: ListQuery) -> Listing[No
     """
     await _check_pool(ctx, pool_id)
     found: list[NodeView] = []
-    for row in await ctx.store.read(nodes.OF_POOL_AFTER, (pool_id, query.after)):
-        if len(found) == query.limit:
-            return Listing(found, found[-1].node.serial)
-        view = await _view(ctx, nodes.node(row))
-        if query.where is None or holds(query.where, fields.NODES, partial(_value, view)):
-            found.append(view)
-    return Listing(found)
+    after = query.after_serial
+    for _ in range(_ROUNDS_MAX):
+        rows = await ctx.store.read(nodes.OF_POOL_AFTER, (pool_id, after, _NODES_PER_ROUND))
+        for view in await _views(ctx, [nodes.node(row) for row in rows]):
+            if query.where is None or holds(query.where, fields.NODES, partial(_value, view)):
+                if len(found) == query.limit:
+                    return Listing(found, str(found[-1].node.serial))
+                found.append(view)
+        if len(rows) < _NODES_PER_ROUND:
+            return Listing(found)
+        after = rows[-1]["serial"]
+    return Listing(found, str(after))
 
 
 async def count_nodes(ctx: Context, pool_id: str) -> Counter[tuple[bool, NodeState]]:
@@ -76,7 +86,7 @@ async def get_node(ctx: Context, pool_id: str, node_id: str) -> NodeView:
     if not rows:
         await _check_pool(ctx, pool_id)
         raise Refused("NodeNotFound")
-    return await _view(ctx, nodes.node(rows[0]))
+    return (await _views(ctx, [nodes.node(rows[0])]))[0]
 
 
 async def reboot_node(ctx: Context, pool_id: str, node_id: str, option: DeallocationOption) -> None:
@@ -196,21 +206,27 @@ async def _check_pool(ctx: Context, pool_id: str) -> None:
         raise Refused("PoolNotFound")
 
 
-async def _view(ctx: Context, node: Node) -> NodeView:
-    view = ctx.index.nodes.get(node.serial)
+async def _views(ctx: Context, some: Sequence[Node]) -> list[NodeView]:
+    views = {node.serial: ctx.index.nodes.get(node.serial) for node in some}
+    serials = [serial for view in views.values() if view is not None for serial in view.recent]
+    rows: list[Row] = []
+    if serials:
+        marks = ",".join("?" * len(serials))
+        rows = await ctx.store.read(tasks.RECENT_OF_NODE.format(marks), serials)
+    recent = {row["serial"]: tasks.task(row) for row in rows}
+    return [_view(ctx, node, views[node.serial], recent) for node in some]
+
+
+def _view(
+    ctx: Context, node: Node, view: index_views.NodeView | None, latest: Mapping[int, Task]
+) -> NodeView:
     running = 0 if view is None else view.running_count
     recent: list[tuple[str, Task]] = []
-    if view is not None and view.recent:
-        marks = ",".join("?" * len(view.recent))
-        rows = await ctx.store.read(tasks.RECENT_OF_NODE.format(marks), list(view.recent))
-        by_serial = {row["serial"]: tasks.task(row) for row in rows}
-        for serial in view.recent:
-            task = by_serial.get(serial)
-            if task is None:
-                continue
-            job_view = ctx.index.jobs.get(task.job_serial)
-            if job_view is not None:
-                recent.append((job_view.id, task))
+    for serial in () if view is None else view.recent:
+        task = latest.get(serial)
+        job_view = None if task is None else ctx.index.jobs.get(task.job_serial)
+        if task is not None and job_view is not None:
+            recent.append((job_view.id, task))
     state = rules.shown_state(node, running)
     state_at = node.state_at
     if node.state == NodeState.IDLE and view is not None:

@@ -23,6 +23,7 @@ from shoal_controller.core.pool import (
     PoolState,
 )
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
+from shoal_controller.operations.rounds import in_rounds
 from shoal_controller.store import nodes, pages, pools
 from shoal_controller.store.database import Tx
 
@@ -88,13 +89,14 @@ async def get_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) -> 
         raise Refused("PoolNotFound")
     pool = pools.pool(rows[0])
     conditions.check(pool.modified_at, is_read=True)
-    return await _view(ctx, pool)
+    return _view(ctx, pool)
 
 
 async def list_pools(ctx: Context, query: ListQuery) -> Listing[PoolView]:
     """Return a page of the account's pools, oldest first."""
     rows, next_after = await pages.page(ctx.store, pages.POOLS, (), query)
-    return Listing([await _view(ctx, pools.pool(row)) for row in rows], next_after)
+    views = await in_rounds(rows, lambda row: _view(ctx, pools.pool(row)))
+    return Listing(views, next_after)
 
 
 async def patch_pool(
@@ -246,7 +248,7 @@ def _put(tx: Tx, pool: Pool) -> None:
     tx.wakes |= {POOLS, SCHEDULING}
 
 
-async def _view(ctx: Context, pool: Pool) -> PoolView:
+def _view(ctx: Context, pool: Pool) -> PoolView:
     view = ctx.index.pools.get(fold(pool.id))
     kinds = [] if view is None else [node.is_dedicated for node in view.nodes.values()]
     return PoolView(pool, sum(kinds), len(kinds) - sum(kinds))

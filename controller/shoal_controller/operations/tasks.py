@@ -22,6 +22,7 @@ from shoal_controller.core.task import (
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context
 from shoal_controller.operations.jobs import find_job, read_job
+from shoal_controller.operations.rounds import in_rounds
 from shoal_controller.store import pages, tasks
 from shoal_controller.store.columns import ticks, time
 from shoal_controller.store.database import Tx
@@ -96,10 +97,10 @@ async def get_task(
 
 
 async def list_tasks(ctx: Context, job_id: str, query: ListQuery) -> tuple[Job, Listing[Task]]:
-    """Return a page of a job's tasks, in order of submission."""
+    """Return a page of a job's tasks: in order of creation, or of what a filter asks for."""
     job = await read_job(ctx, job_id)
     rows, next_after = await pages.page(ctx.store, pages.TASKS, (job.serial,), query)
-    return job, Listing([tasks.task(row) for row in rows], next_after)
+    return job, Listing(await in_rounds(rows, tasks.task), next_after)
 
 
 async def update_task(

@@ -66,12 +66,12 @@ def where(tree: Filter, fields: Fields, columns: Columns) -> tuple[str, list[Any
         case Compare(path, operator, value, _):
             column = columns[path]
             collate = " COLLATE NOCASE" if fields[path].kind == Kind.NAME else ""
-            sql = f"({column} IS NOT NULL AND {column} {_SQL[operator]} ?{collate})"
+            sql = f"ifnull({column} {_SQL[operator]} ?{collate}, 0)"
             return sql, [_parameter(value)]
         case StartsWith(path, prefix, _):
             column = columns[path]
             collate = " COLLATE NOCASE" if fields[path].kind == Kind.NAME else ""
-            sql = f"({column} IS NOT NULL AND substr({column}, 1, ?) = ?{collate})"
+            sql = f"ifnull(substr({column}, 1, ?) = ?{collate}, 0)"
             return sql, [len(prefix), prefix]
 
 

@@ -26,7 +26,9 @@ OF_POOL: Final = "SELECT * FROM nodes WHERE pool_id = ? ORDER BY serial"
 STATES_OF_POOL: Final = (
     "SELECT serial, state, scheduling_state, is_dedicated FROM nodes WHERE pool_id = ?"
 )
-OF_POOL_AFTER: Final = "SELECT * FROM nodes WHERE pool_id = ? AND serial > ? ORDER BY serial"
+OF_POOL_AFTER: Final = (
+    "SELECT * FROM nodes WHERE pool_id = ? AND serial > ? ORDER BY serial LIMIT ?"
+)
 DELETE: Final = "DELETE FROM nodes WHERE serial = ?"
 COUNT_TASKS: Final = (
     "UPDATE nodes SET total_tasks_run = total_tasks_run + ?,"

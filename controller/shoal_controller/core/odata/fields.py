@@ -133,6 +133,11 @@ _TYPES: Final[Mapping[Kind, type]] = {
 }
 
 
+def fold(text: str) -> str:
+    """Fold A to Z only, as SQLite's NOCASE does; names have no other letters."""
+    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
+
+
 def read(text: str, fields: Fields) -> Filter:
     """Return the tree of a list's $filter, or raise Refused naming what is wrong and where."""
     tree = parse(text)

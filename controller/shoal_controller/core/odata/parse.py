@@ -2,7 +2,7 @@
 
 Grammar (wire.md 5.1): comparisons `property op literal`, `startswith(property, 'text')`, joined by
 `and` and `or` (`and` binds stronger), with parentheses and `not`. Literals: 'text' with '' for a
-quote, DateTime'...', integers, true, false.
+quote, DateTime'...' or DateTimeOffset'...', integers, true, false.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Literal = str | int | bool | datetime
 OPERATORS: Final = ("eq", "ne", "gt", "ge", "lt", "le")
 
 _TOKEN: Final = re.compile(
-    r"\s*(?:(?P<date>datetime'[^']*')|(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)"
+    r"\s*(?:(?P<date>datetime(?:offset)?'[^']*')|(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:/[A-Za-z_][A-Za-z0-9_]*)*)|(?P<sign>[(),]))",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from shoal_controller.core.odata.fields import Fields, Kind
+from shoal_controller.core.odata.fields import Fields, Kind, fold
 from shoal_controller.core.odata.parse import And, Compare, Filter, Not, Or, StartsWith
 
 _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
@@ -39,17 +39,12 @@ def holds(tree: Filter, fields: Fields, value_of: Callable[[str], Any]) -> bool:
             if value is None:
                 return False
             if fields[path].kind == Kind.NAME:
-                value, wanted = _fold(str(value)), _fold(str(wanted))
+                value, wanted = fold(str(value)), fold(str(wanted))
             return _COMPARE[operator](value, wanted)
         case StartsWith(path, prefix, _):
             value = value_of(path)
             if value is None:
                 return False
             if fields[path].kind == Kind.NAME:
-                return _fold(str(value)).startswith(_fold(prefix))
+                return fold(str(value)).startswith(fold(prefix))
             return str(value).startswith(prefix)
-
-
-def _fold(text: str) -> str:
-    """Fold A to Z only, as SQLite's NOCASE does; ids have no other letters."""
-    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
