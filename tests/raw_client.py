@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from yarl import URL
 
 from shoal_protocol.sharedkey import SignedParts, sign
 
@@ -53,9 +54,12 @@ class RawClient:
         text = await self.read(method, path, body)
         return json.loads(text) if text else None
 
-    async def read(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return the body of an answer; raise Failed for an error."""
-        query = f"api-version={API_VERSION}"
+    async def read(
+        self, method: str, path: str, body: bytes | None = None, query: str = ""
+    ) -> bytes:
+        """Return the body of an answer; raise Failed for an error. The query is encoded already."""
+        if "api-version=" not in query:
+            query = "&".join(filter(None, [query, f"api-version={API_VERSION}"]))
         headers = {"ocp-date": format_datetime(datetime.now(UTC), usegmt=True)}
         if body is not None:
             headers["Content-Type"] = JSON
@@ -65,12 +69,17 @@ class RawClient:
         signed = {name.lower(): value for name, value in headers.items()}
         parts = SignedParts(method, path, query, signed)
         headers["Authorization"] = sign(self._key, self._account, parts)
-        url = f"{self._endpoint}{path}?{query}"
+        url = URL(f"{self._endpoint}{path}?{query}", encoded=True)
         async with self._session.request(method, url, data=body, headers=headers) as answer:
             text = await answer.read()
             if answer.status >= 400:
                 raise Failed(f"{method} {path}: {answer.status} {text.decode()}", answer.status)
             return text
+
+    async def follow(self, link: str) -> bytes:
+        """Return what a link to a next page leads to, taken as it is."""
+        url = URL(link, encoded=True)
+        return await self.read("GET", url.raw_path, query=url.raw_query_string)
 
     async def make_pool(self, pool_id: str, nodes: int) -> None:
         """Make a pool of one-slot nodes and wait until all are idle."""

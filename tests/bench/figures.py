@@ -22,7 +22,7 @@ class Figure:
     ratio    of the value to what the same work did `against` something, in the same run; None: the
              value itself is what counts
     target   the least ratio that is promised (without a ratio: see at_most)
-    at_most  the target is a limit from above, on the value
+    at_most  the target is a limit from above, on the value; a ratio is then only told
     """
 
     name: str
@@ -38,8 +38,9 @@ class Figure:
         """Whether the promise is kept; a figure without a target always is."""
         if self.target is None:
             return True
-        measured = self.value if self.ratio is None else self.ratio
-        return measured <= self.target if self.at_most else measured >= self.target
+        if self.at_most:
+            return self.value <= self.target
+        return (self.value if self.ratio is None else self.ratio) >= self.target
 
     def __str__(self) -> str:
         words = ["bench", self.name, f"{self.value:.1f}", self.unit]

@@ -10,7 +10,7 @@ import sys
 
 from tests.bench.figures import Figure
 
-BENCHES = ("spawn", "end_to_end", "submit", "latency")
+BENCHES = ("spawn", "end_to_end", "submit", "latency", "lists")
 
 
 def main() -> int:

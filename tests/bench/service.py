@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,10 @@ def measure(client: str, folder: Path, *arguments: str) -> dict[str, Any]:
     if done.returncode:
         raise RuntimeError(f"{client} failed: {done.stdout[-2000:]!r} {done.stderr[-2000:]!r}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def service_rss_mb() -> float:
+    """Return the memory of the service whose command this process is."""
+    status = Path(f"/proc/{os.getppid()}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from shoal_controller.core.errors import invalid_property, missing_property
@@ -33,6 +34,7 @@ def fold(an_id: str) -> str:
     return an_id.lower()
 
 
+@lru_cache(maxsize=1024)
 def etag(modified_at: datetime) -> str:
     """Return the version tag of what was last modified then.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -29,13 +30,18 @@ def ticks_or_none(at: datetime | None) -> int | None:
     return None if at is None else (at - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=1024)
 def time(value: int) -> datetime:
-    """Return the time of so many microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=value)
+    """Return the time of so many microseconds since 1970.
+
+    Equal times are one object, which whoever writes them out makes use of.
+    """
+    seconds, microseconds = divmod(value, 1_000_000)
+    return _EPOCH + timedelta(0, seconds, microseconds)
 
 
 def time_or_none(value: int | None) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else time(value)
 
 
 def span(value: timedelta) -> int:

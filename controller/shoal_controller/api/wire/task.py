@@ -142,14 +142,12 @@ def write_task(task: Task, job_url: str, base: str) -> Document:
     base     scheme and host for other URLs
     """
     definition = task.definition
-    created = timestamp(task.created_at)
-    modified = created if task.modified_at is task.created_at else timestamp(task.modified_at)
     document: Document = {
         "id": task.id,
         "url": f"{job_url}/tasks/{task.id}",
         "eTag": etag(task.modified_at),
-        "creationTime": created,
-        "lastModified": modified,
+        "creationTime": timestamp(task.created_at),
+        "lastModified": timestamp(task.modified_at),
         "state": task.state,
         "stateTransitionTime": timestamp(task.state_at),
     }

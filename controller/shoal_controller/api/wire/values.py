@@ -173,6 +173,7 @@ def parse_datetime(value: str) -> datetime | None:
 # --- out ------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def timestamp(at: datetime) -> str:
     """Return a UTC time as the service writes it: no zeros at the end of the fraction."""
     shown = at.isoformat()[:-6]
