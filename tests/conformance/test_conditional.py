@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from aiohttp import ClientSession
 
 from shoal_controller.api.call import http_date
 from tests.conformance.conftest import Caller, job_body
@@ -97,6 +101,31 @@ async def test_conditions_that_cannot_be_read_are_refused(
     answer = await caller.send("DELETE", "/jobs/j1", headers=headers)
     assert (answer.status, answer.code) == (400, "InvalidHeaderValue")
     assert (await caller.get("/jobs/j1")).json["state"] == "active"
+
+
+@pytest.mark.parametrize("form", ["{}", '"{}"'])
+async def test_of_writers_at_once_that_insist_on_one_version_exactly_one_wins(
+    caller: Caller, tag: str, form: str
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        callers = [
+            replace(caller, session=await stack.enter_async_context(ClientSession()))
+            for _ in range(20)
+        ]
+        for _ in range(5):
+            headers = {"If-Match": form.format(tag)}
+            answers = await asyncio.gather(
+                *(
+                    writer.send("PATCH", "/jobs/j1", {"priority": number}, headers=headers)
+                    for number, writer in enumerate(callers)
+                )
+            )
+            (winner,) = [number for number, answer in enumerate(answers) if answer.status == 200]
+            assert [answer.status for answer in answers].count(412) == len(callers) - 1
+            job = (await caller.get("/jobs/j1")).json
+            assert job["priority"] == winner
+            assert job["eTag"] == answers[winner].headers["ETag"] != tag
+            tag = job["eTag"]
 
 
 async def test_lists_take_no_conditions(caller: Caller, tag: str) -> None:

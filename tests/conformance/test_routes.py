@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from shoal_controller.api.call import http_date
 from shoal_controller.api.routes import ROUTES, Route, Router
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
@@ -252,3 +253,53 @@ async def test_no_row_answers_or_acts_without_valid_credentials(
                 assert "value" not in answer.json
     assert await _dump(house) == before
     assert house.links.requests == []
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.handler is not None and route.conditional],
+    ids=lambda route: route.name,
+)
+async def test_a_row_that_takes_conditions_acts_only_when_they_are_met(
+    route: Route, house: House, caller: Caller
+) -> None:
+    case = CASES.get(route.name, Case(202, "ED"))
+    arguments = await _seed(house, caller)
+    if route.conditional == 2:
+        arguments["taskId"] = "t1"
+    for method, path, body in case.steps:
+        await caller.send(method, _fill(path, arguments), body)
+    path, is_read = _fill(route.path, arguments), route.method in ("GET", "HEAD")
+    replies = tuple(house.links.replies)
+    entity = await caller.send("HEAD" if "{filePath}" in route.path else "GET", _entity(path))
+    tag, date = entity.headers.get("ETag", ""), entity.headers["Last-Modified"]
+    before = http_date(house.clock.time - timedelta(days=1))
+    unmet = [("If-Modified-Since", date, 304), ("If-Unmodified-Since", before, 412)]
+    met = [{"If-Unmodified-Since": date}]
+    if route.conditional == 4:
+        for form in ("{}", '"{}"'):
+            unmet += [("If-Match", form.format("0x8D0"), 412)]
+            unmet += [("If-None-Match", form.format(tag), 304)]
+            met += [{"If-Match": form.format(tag)}, {"If-None-Match": form.format("0x8D0")}]
+        unmet += [("If-None-Match", "*", 304)]
+        met += [{"If-Match": "*", "If-Unmodified-Since": before}]
+    rows = await _dump(house)
+    body = {"nodeList": [arguments["nodeId"]]} if route.name == "remove_nodes" else case.body
+    for header, value, read_status in unmet:
+        house.links.replies = list(replies)
+        answer = await caller.send(route.method, path, body, headers={header: value})
+        assert answer.status == (read_status if is_read else 412), (header, value)
+        if read_status == 304 and is_read:
+            assert answer.body == b""
+    assert await _dump(house) == rows
+    if route.name in CASES:
+        for headers in met if is_read else met[-1:]:
+            house.links.replies = list(replies)
+            answer = await caller.send(route.method, path, body, headers=headers)
+            assert answer.status == case.status, (headers, answer.body)
+
+
+def _entity(path: str) -> str:
+    """Return the path of what an action acts on: names and ids in turn, up to the last id."""
+    segments = path.split("/")
+    return "/".join(segments[: (len(segments) - 1) // 2 * 2 + 1])

@@ -138,11 +138,15 @@ class _Door:
 
 
 def base_url(request: web.Request) -> str:
-    """Return scheme and host as the client used them."""
+    """Return scheme and host as the client used them.
+
+    A proxy that ends TLS tells the scheme; whoever lies about it gets wrong links, and nobody else.
+    """
     host = request.headers.get("Host", "")
     if not host.isascii() or not host.isprintable() or not host:
         host = NO_HOST
-    return f"{request.scheme}://{host}"
+    told = request.headers.get("X-Forwarded-Proto", "").lower()
+    return f"{told if told in ('http', 'https') else request.scheme}://{host}"
 
 
 def _check_timeout(query: dict[str, str]) -> None:
