@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -146,11 +147,59 @@ async def test_a_reader_sees_only_what_was_committed(database: Database) -> None
     assert (await database.read("SELECT count(*) FROM jobs"))[0][0] == 1
 
 
+async def test_what_one_query_asks_is_answered_from_one_snapshot(database: Database) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ask(reader: sqlite3.Connection) -> list[int]:
+        sql = "SELECT count(*) FROM jobs"
+        counts = [reader.execute(sql).fetchone()[0]]
+        if threading.current_thread() is not threading.main_thread():
+            add = database.write(lambda tx: tx.execute(INSERT, ("a",)).lastrowid)
+            asyncio.run_coroutine_threadsafe(add, loop).result(timeout=30)
+        return [*counts, reader.execute(sql).fetchone()[0]]
+
+    assert await database.query(ask) == [0, 0]
+
+
+async def test_a_query_that_fails_leaves_its_reader_fit_for_others(database: Database) -> None:
+    def fail(reader: sqlite3.Connection) -> None:
+        reader.execute("SELECT 1").fetchone()
+        raise Refused("JobExists")
+
+    for _ in range(5):
+        with pytest.raises(Refused):
+            await database.query(fail)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await database.query(lambda reader: reader.execute(INSERT, ("a",)))
+    assert (await database.read("SELECT count(*) FROM jobs"))[0][0] == 0
+
+
+async def test_indexes_are_made_anew_where_they_are_not_what_they_should_be(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.db"
+    names = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    database = Database(path, lambda tx: None)
+    made = [tuple(row) for row in database.read_now(names)]
+    await database.close()
+    older = sqlite3.connect(path)
+    older.execute("DROP INDEX tasks_ended")
+    older.execute("DROP INDEX tasks_active")
+    older.execute("CREATE INDEX tasks_active ON tasks (state)")
+    older.execute("CREATE INDEX tasks_by_job ON tasks (job_serial, serial)")
+    older.close()
+    database = Database(path, lambda tx: None)
+    assert [tuple(row) for row in database.read_now(names)] == made
+    await database.close()
+
+
 async def test_a_closed_database_refuses(tmp_path: Path) -> None:
     database = Database(tmp_path / "s.db", lambda tx: None)
     await database.close()
     with pytest.raises(Unavailable):
         await database.write(lambda tx: None)
+    with pytest.raises(Unavailable):
+        await database.read("SELECT 1")
 
 
 def _pages(database: Database) -> int:
