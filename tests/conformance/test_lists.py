@@ -7,8 +7,13 @@ from urllib.parse import quote
 
 import pytest
 
+from shoal_controller.api.lists import noun
+from shoal_controller.api.options import OPTIONS
+from shoal_controller.api.routes import ROUTES, Route
+from shoal_controller.api.wire.selectable import SELECTABLE
 from shoal_controller.store import pages
 from tests.conformance.conftest import (
+    VERSIONS,
     Caller,
     House,
     job_body,
@@ -227,7 +232,6 @@ async def test_select_keeps_what_it_names(
         ("/jobs/j1", "$select=executionInfo/pool", "No property of executionInfo is called 'pool'"),
         ("/pools/p1", "$select=size", "No property is called 'size'"),
         ("/pools/p1/nodes", "$select=ip", "No property is called 'ip'"),
-        ("/pools/p1/nodes", "$expand=stats", "Only pools, jobs"),
         ("/jobs", "$expand=tasks", "Only stats"),
     ],
 )
@@ -240,3 +244,33 @@ async def test_what_is_not_there_cannot_be_selected_or_expanded(
     assert (answer.status, answer.code) == (400, "InvalidQueryParameterValue")
     assert answer.values["QueryParameterName"] == query.partition("=")[0]
     assert reason in answer.values["Reason"]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if any(route.is_in(version) for version in VERSIONS)],
+    ids=lambda route: route.name,
+)
+async def test_a_parameter_that_means_nothing_to_an_operation_is_refused(
+    route: Route, caller: Caller
+) -> None:
+    path = route.path.replace("{", "").replace("}", "")
+    caller.version = next(version for version in VERSIONS if route.is_in(version))
+    for name in ("maxresults", "$select", "$expand", "$orderby", "recursive", "force"):
+        if name in OPTIONS.get(route.name, ()):
+            continue
+        answer = await caller.send(route.method, path, query=f"{name}=1")
+        assert answer.status == 400
+        if route.method != "HEAD":
+            assert answer.code == "UnsupportedQueryParameter"
+            assert answer.values["QueryParameterName"] == name
+
+
+def test_what_can_be_selected_is_known_and_operations_with_parameters_exist() -> None:
+    routes = {route.name: route for route in ROUTES}
+    for name, options in OPTIONS.items():
+        assert "$select" not in options or noun(routes[name].path) in SELECTABLE
+
+
+async def test_parameters_that_are_not_the_services_are_let_pass(caller: Caller) -> None:
+    assert (await caller.get("/jobs", "trace=1&x-proxy=a")).status == 200

@@ -14,6 +14,7 @@ from shoal_controller import serving
 from shoal_controller.api.auth import Controller, authenticate
 from shoal_controller.api.call import Call, check_length, parse_query, raw_path
 from shoal_controller.api.errors import error_response, of_http
+from shoal_controller.api.options import check_options
 from shoal_controller.api.paging import integer_parameter
 from shoal_controller.api.routes import Router
 from shoal_controller.api.versions import VERSIONS
@@ -126,6 +127,7 @@ class _Door:
                 Reason=f"{route.method} {route.path} is no operation of api-version "
                 f"{version.name}.",
             )
+        check_options(route.name, query)
         if route.handler is None:
             raise Refused(
                 "NotImplemented", Reason=f"Shoal does not offer {route.method} {route.path} yet."
