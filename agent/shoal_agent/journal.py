@@ -50,7 +50,7 @@ class Journal:
     """The journal of one node, in a folder that only this agent writes to."""
 
     def __init__(self, folder: Path, reserve: Path | None = None) -> None:
-        """reserve   a file of the journal's own, outside of `folder`; None: nothing is reserved"""
+        """reserve   a file beside `folder` for the journal alone; None: nothing is reserved"""
         self._folder = folder
         self._reserve = reserve
         self._claimed_end = 0
@@ -85,11 +85,9 @@ class Journal:
             records += more
         self._number = wanted[-1] if wanted else 0
         self._open(self._number)
-        os.ftruncate(self._fd, end)
-        self._bytes = end
+        self._bytes, self._claimed_end = end, self._cut(end)
         self._remove_before(first)
-        if not self._keep_reserve():
-            self._claim()
+        self._keep_reserve()
         return records
 
     def append(self, records: Sequence[Record]) -> None:
@@ -101,7 +99,7 @@ class Journal:
         if not self._write(frame) and not (self._claim() and self._write(frame)):
             raise OSError(errno.ENOSPC, "the journal's disk is full")
         self._bytes += len(frame)
-        if self._bytes > self._claimed_end > 0:
+        if self._bytes > self._claimed_end > 0:  # the disk has room again
             self._claimed_end = 0
             self._keep_reserve()
 
@@ -169,17 +167,32 @@ class Journal:
         return False
 
     def _claim(self) -> bool:
-        """Make what is reserved the journal's own; return whether that may have made room.
+        """Go on in what is reserved; return whether there is any.
 
-        It becomes zeros behind the last frame, before a task that fills the disk can have it.
+        The file itself becomes the next of the journal. Its blocks are never free, so a task that
+        fills the disk cannot have them.
         """
-        if self._reserve is None or self._claimed_end:
+        if self._reserve is None:
             return False
-        self._reserve.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            os.posix_fallocate(self._fd, self._bytes, RESERVE_BYTES)
-            self._claimed_end = self._bytes + RESERVE_BYTES
+        try:
+            self._reserve.rename(self._file(self._number + 1))
+            self._open(self._number + 1)
+        except OSError:
+            return False
+        self._number, self._bytes = self._number + 1, 0
+        self._claimed_end = os.fstat(self._fd).st_size
         return True
+
+    def _cut(self, end: int) -> int:
+        """Cut off what follows the last whole frame; return where the file ends.
+
+        Zeros stay: they are blocks that were reserved.
+        """
+        size = os.fstat(self._fd).st_size
+        if any(self._file(self._number).read_bytes()[end:]):
+            os.ftruncate(self._fd, end)
+            return end
+        return size
 
     def _file(self, number: int) -> Path:
         return self._folder / f"journal.{number}"

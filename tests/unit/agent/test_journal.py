@@ -86,6 +86,27 @@ def test_compaction_keeps_the_state_at_every_instant(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.1", "journal.1.base"]
 
 
+def test_what_was_reserved_goes_on_as_the_next_file_and_stays_reserved(tmp_path: Path) -> None:
+    folder, reserve = tmp_path / "journal", tmp_path / "reserve"
+    folder.mkdir()
+    journal = Journal(folder, reserve)
+    journal.open()
+    assert reserve.stat().st_size == module.RESERVE_BYTES
+    journal.append(RECORDS[:2])
+    assert journal._claim()  # as a full disk has it done
+    assert not journal._claim()
+    journal.append(RECORDS[2:4])
+    journal.close()
+    assert reopened(folder)[1] == RECORDS[:4]
+    journal, _ = reopened(folder)
+    assert (folder / "journal.1").stat().st_size == module.RESERVE_BYTES, "no block was let go"
+    journal.append(RECORDS[4:])
+    number = journal.begin_compaction()
+    journal.write_base(number, RECORDS[:1])
+    assert reopened(folder)[1] == RECORDS[:1]
+    assert sorted(path.name for path in folder.iterdir()) == ["journal.2", "journal.2.base"]
+
+
 def test_growth_asks_for_compaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GROWTH_BYTES", 100)
     journal, _ = reopened(tmp_path)
