@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 UserPolicy = Literal["auto", "create", "none"]
+_NUMBERS: Final = frozenset({"transfers_max", "disk_reserved_percent", "disk_reserved_bytes_max"})
 _NODE_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 
 
@@ -31,6 +32,9 @@ class Config:
                      "none": as the agent's own user; "auto": create where it is possible
     transfers_max    downloads and uploads at a time
     ip_address       what the controller shows; "": the one used towards it
+    disk_reserved_percent    of the root's disk; with less of it free the node is full and runs no
+                             tasks; 0: until nothing is left
+    disk_reserved_bytes_max  but never more than so many bytes; 0: as much as the percentage says
     """
 
     node_id: str
@@ -42,6 +46,8 @@ class Config:
     users: UserPolicy = "auto"
     transfers_max: int = 16
     ip_address: str = ""
+    disk_reserved_percent: int = 10
+    disk_reserved_bytes_max: int = 0
 
     @property
     def key_file(self) -> Path:
@@ -74,7 +80,7 @@ def parse(values: dict[str, Any], folder: Path) -> Config:
         if type(values.get(name)) is not str or not values[name]:
             raise BadConfig(f"setting '{name}' is missing")
     for name, value in values.items():
-        wanted = int if name == "transfers_max" else str
+        wanted = int if name in _NUMBERS else str
         if type(value) is not wanted:
             raise BadConfig(f"setting '{name}' is not {'a number' if wanted is int else 'text'}")
     for name in ("root", "private_dir", "join_token_file", "ca_file"):
@@ -94,4 +100,8 @@ def parse(values: dict[str, Any], folder: Path) -> Config:
         raise BadConfig("'root' lies inside 'private_dir', which is closed to tasks")
     if not 1 <= config.transfers_max <= 1024:
         raise BadConfig("setting 'transfers_max' is from 1 to 1024")
+    if not 0 <= config.disk_reserved_percent <= 90:
+        raise BadConfig("setting 'disk_reserved_percent' is from 0 to 90")
+    if config.disk_reserved_bytes_max < 0:
+        raise BadConfig("setting 'disk_reserved_bytes_max' is a count of bytes, or 0 for no limit")
     return config

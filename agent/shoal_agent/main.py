@@ -26,10 +26,12 @@ from typing import Final
 
 import aiohttp
 
+from shoal_agent import disk as disks
 from shoal_agent import host
 from shoal_agent.config import BadConfig, Config, load
 from shoal_agent.connection import Connection
 from shoal_agent.core.agent import AgentCore, Setting
+from shoal_agent.core.disk import reserved_bytes
 from shoal_agent.core.instructions import Found
 from shoal_agent.core.paths import NodePaths
 from shoal_agent.fileserver import FileServer
@@ -135,9 +137,14 @@ async def _build(
     await asyncio.to_thread(make_tree, paths, users.is_making)
     journal = Journal(config.journal_dir, config.private_dir / "journal.reserve")
     records = await asyncio.to_thread(journal.open)
-    core = AgentCore(
-        Setting(root, machine, host.language(), lambda: uuid.uuid4().hex), records, read_clock()
+    disk = await asyncio.to_thread(disks.measure, config.root)
+    reserved = reserved_bytes(
+        disk.size_bytes if disk is not None else 0,
+        config.disk_reserved_percent,
+        config.disk_reserved_bytes_max,
     )
+    setting = Setting(root, machine, host.language(), lambda: uuid.uuid4().hex, reserved)
+    core = AgentCore(setting, records, read_clock())
     del records
     link = LinkEnd(uuid.uuid4().hex)
     runner = Runner(core, journal, link, machine)
@@ -151,6 +158,9 @@ async def _build(
     files = FileServer(root, runner.reply)
     runner.on_request = files.serve
     runner.post([Found(tuple(await asyncio.to_thread(task_directories, paths)))])
+    if disk is not None:
+        runner.post([disk])  # before the first report: it tells of the disk too
+    runner.watch_disk(lambda: asyncio.to_thread(disks.measure, config.root))
     runner.bring_up_spawner()
     gc.collect()
     gc.freeze()

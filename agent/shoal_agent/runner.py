@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from shoal_agent.core.instructions import (
     CancelStep,
     Clock,
     Delivered,
+    DiskMeasured,
     Enqueue,
     Event,
     Instruction,
@@ -53,13 +54,21 @@ from shoal_agent.spawnerclient import SpawnerClient, SpawnerUnreachable
 from shoal_agent.stepping import Steps
 from shoal_protocol.codec import Entry
 from shoal_protocol.link import LinkEnd
-from shoal_protocol.messages import RELIABLE, FileReply, FileRequest, Message, Welcome
+from shoal_protocol.messages import (
+    RELIABLE,
+    FileReply,
+    FileRequest,
+    Message,
+    NodeReport,
+    Welcome,
+)
 
 logger = logging.getLogger(__name__)
 
 ROUND_EVENTS: Final = 64
 """So much is handled in one go, a few milliseconds; then the loop is free for others."""
 JOURNAL_RETRY_S: Final = 1.0
+DISK_PERIOD_S: Final = 5.0
 SPAWNER_RETRY_S: Final = 1.0
 JOB_DIRECTORY_MODE: Final = 0o755
 
@@ -105,6 +114,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._compaction: asyncio.Task[None] | None = None
         self._bringing_up: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._is_closed = False
         self.is_up = asyncio.Event()  # the core has met its spawner: it knows its boot
         self._trash_numbers = itertools.count()
@@ -190,13 +200,25 @@ class Runner:
             self._bringing_up.cancel()
         self._bringing_up = asyncio.create_task(self._bring_up(restart))
 
+    def watch_disk(self, measure: Callable[[], Awaitable[DiskMeasured | None]]) -> None:
+        """Measure the disk now and then, for ever."""
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(DISK_PERIOD_S)
+                if (measured := await measure()) is not None:
+                    self._disk_measured(measured)
+
+        self._watching = asyncio.create_task(watch())
+
     async def close(self) -> None:
         """Leave everything as it is: spawner and tasks go on."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._bringing_up is not None:
-            self._bringing_up.cancel()
+        for task in (self._bringing_up, self._watching):
+            if task is not None:
+                task.cancel()
         await self._steps.close()
         if self._compaction is not None:
             with contextlib.suppress(asyncio.CancelledError):
@@ -259,6 +281,23 @@ class Runner:
         self._carry_out(*stalled)
         if self._stalled is None:
             self.post(())
+
+    def _disk_measured(self, measured: DiskMeasured) -> None:
+        if self._stalled is None:
+            self.post([measured])
+            return
+        # The journal waits for room. That there is none is told all the same, or nobody would know
+        # why nothing goes on; a report of the node's condition needs no record.
+        records, instructions, _ = self._stalled
+        for instruction in self._core.handle([measured], self.clock()):
+            if type(instruction) is Send and type(instruction.message) is NodeReport:
+                self._send(instruction)
+            else:
+                instructions.append(instruction)
+                if type(instruction) is Append:
+                    records.append(instruction.record)
+        if self.link.has_output:
+            self.on_output()
 
     def _set_timer(self) -> None:
         due_s = self._core.next_due_s

@@ -82,10 +82,16 @@ class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     controller_url  where their agents dial; empty: the API's port on this machine
     end_with_controller  they end when the controller is told to end; otherwise they go on, and the
                          next start takes them up
+    disk_reserved_percent    of their disk; with less of it free they are full and run no tasks;
+                             0: until nothing is left
+    disk_reserved_bytes_max  but never more than so many bytes, for the disk is not theirs alone;
+                             0: as much as the percentage says
     """
 
     controller_url: str = ""
     end_with_controller: bool = False
+    disk_reserved_percent: Annotated[int, msgspec.Meta(ge=0, le=90)] = 10
+    disk_reserved_bytes_max: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 1_000_000_000
 
 
 class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,6 +184,8 @@ active_job_count_max = 300
 
 [local]                         # nodes that are processes of this machine
 end_with_controller = false     # true: they end when the controller is told to end
+disk_reserved_percent = 10      # with less of the disk free than that, and than
+disk_reserved_bytes_max = 1000000000   # so many bytes, they run no tasks (DiskFull)
 """
 
 

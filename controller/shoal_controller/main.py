@@ -122,7 +122,12 @@ async def _start_fleets(
     local = controller.config.local
     for name, ctx in controller.accounts.items():
         provider = LocalProvider(
-            controller.config.data / "nodes" / name, local.controller_url or own_url
+            controller.config.data / "nodes" / name,
+            local.controller_url or own_url,
+            settings={
+                "disk_reserved_percent": local.disk_reserved_percent,
+                "disk_reserved_bytes_max": local.disk_reserved_bytes_max,
+            },
         )
         stack.push_async_callback(provider.close, end_nodes=local.end_with_controller)
         await provider.start()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shoal_controller.operations.reports import agent_entries
+from shoal_controller.store import nodes
+from shoal_protocol.codec import Entry
+from shoal_protocol.messages import FileReply, NodeReport
+from shoal_protocol.specs import ErrorCategory, FailureInfo
 from tests.conformance.conftest import (
     Caller,
     House,
@@ -39,6 +44,41 @@ async def test_a_node_is_shown_as_recorded(caller: Caller, node: str) -> None:
     assert "recentTasks" not in shown
     caller.version = "2024-02-01.19.0"
     assert (await caller.get(node)).json["certificateReferences"] == []
+
+
+async def test_a_node_whose_disk_is_full_says_so_and_can_be_mended(
+    house: House, caller: Caller, node: str
+) -> None:
+    (row,) = await house.ctx.store.read(nodes.ALL)
+    failure = FailureInfo(
+        ErrorCategory.SERVER_ERROR,
+        "DiskFull",
+        "There is not enough disk space on the node",
+        (("Message", "1 of 10 bytes are free"),),
+    )
+
+    async def report(*errors: FailureInfo) -> None:
+        told = NodeReport(row["boot_id"], True, errors)
+        await agent_entries(house.ctx, row["serial"], [Entry(1, told)])
+
+    await report(failure)
+    shown = (await caller.get(node)).json
+    assert shown["state"] == "unusable"
+    assert shown["errors"] == [
+        {
+            "code": "DiskFull",
+            "message": "There is not enough disk space on the node",
+            "errorDetails": [{"name": "Message", "value": "1 of 10 bytes are free"}],
+        }
+    ]
+    house.links.replies = [FileReply(0)]
+    assert (await caller.send("DELETE", f"{node}/files/shared/big")).status == 200
+    await report()
+    shown = (await caller.get(node)).json
+    assert shown["state"] == "idle"
+    assert "errors" not in shown
+    await report(failure)
+    assert (await caller.post(f"{node}/reboot")).status == 202
 
 
 async def test_recent_tasks_are_told(house: House, caller: Caller, node: str) -> None:

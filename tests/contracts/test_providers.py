@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -126,6 +127,17 @@ async def test_secrets_are_readable_by_nobody_else_and_the_environment_is_a_chos
         assert "PATH" in inherited
         assert not {"AZURE_BATCH_ACCESS_KEY", "SHOAL_NODE"} & set(inherited)
         await provider.delete(NODE, {})
+
+
+async def test_settings_of_all_nodes_reach_their_agents(folder: Path):
+    provider = LocalProvider(folder, URL, AGENT, {"disk_reserved_percent": 3})
+    await provider.start()
+    try:
+        await provider.create(NodeOrder(NODE, "token-1"))
+        settings = tomllib.loads((folder / NODE / "agent.toml").read_text())
+        assert settings["disk_reserved_percent"] == 3
+    finally:
+        await provider.close(end_nodes=True)
 
 
 async def test_an_order_repeated_is_the_same_node_with_the_new_token(folder: Path):

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from tests.simulation.node import SimNode
     from tests.simulation.world import World
 
 CHANCES: Final = {
@@ -28,9 +29,10 @@ EVENTS: Final = {
     "spawner_crash": 0.7,
     "spawner_hangup": 1.0,
     "power_cycle": 0.5,
+    "full_disk": 1.0,
 }
 """How often each, against the others."""
-HARSH: Final = frozenset({"long_cut", "spawner_crash", "power_cycle"})
+HARSH: Final = frozenset({"long_cut", "spawner_crash", "power_cycle", "full_disk"})
 """What makes runs be lost; a gentle world has none of it, and no run is ever repeated there."""
 INTERVAL_S: Final = 4.0
 
@@ -103,14 +105,21 @@ class Faults:
                 node.kill_spawner()
             case "spawner_hangup":
                 node.hang_up()
+            case "full_disk":
+                node.fill_disk(rng.uniform(10, 250))
             case "power_cycle":
                 node.power_cycle()
             case "reset":
                 world.trace("reset", node.label)
+                node.disturbed()
                 world.network.reset(node.label)
             case _:
                 seconds = rng.uniform(200, 600) if kind == "long_cut" else rng.uniform(1, 40)
                 if node.label not in world.network.unreachable:
                     world.trace("cut", node.label, round(seconds))
                     world.network.unreachable.add(node.label)
-                    world.loop.later(seconds, world.network.unreachable.discard, node.label)
+                    world.loop.later(seconds, self._reach, node)
+
+    def _reach(self, node: SimNode) -> None:
+        self._world.network.unreachable.discard(node.label)
+        node.disturbed()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+FULL_S_MAX: Final = 40.0
+"""By then a node that nothing disturbs has told that its disk is full."""
 KILLED_S_MAX: Final = 60.0
 """Silence is noticed, the agent dials again, the order is repeated, the processes are swept."""
 
@@ -118,6 +120,8 @@ class Ledger:
             if change.node is not None:
                 self.deleted.add((change.node, change.serial))
             return
+        if after.is_placed and not before.is_placed and change.node is not None:
+            self._check_room(change.node, key)
         if change.serial in self.succeeded:
             raise self._world.broken("one result", f"{key} moves after its task succeeded")
         run = (change.serial, change.attempt)
@@ -135,6 +139,17 @@ class Ledger:
             self.succeeded.add(change.serial)
             if change.node is not None:
                 self.successes_on[change.node] += 1
+
+    def _check_room(self, node_serial: int, key: str) -> None:
+        """Nothing is placed on a node whose disk has been full for so long."""
+        world = self._world
+        ctx = world.controller.ctx
+        view = None if ctx is None else ctx.index.nodes.get(node_serial)
+        node = None if view is None else world.nodes.get(view.id)
+        if node is None or node.full_since_s is None or node.label in world.network.unreachable:
+            return
+        if world.loop.time() - node.full_since_s > FULL_S_MAX:
+            raise world.broken("full disks", f"{key} is placed on {node.label}")
 
     def node_put(self, node: Node) -> None:
         """A node's record was committed."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 from unittest import mock
 
 from shoal_agent.core.audit import Audit
+from shoal_agent.core.disk import Disk
 from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.slots import SlotKeeper
 from shoal_controller.core.index import Index
@@ -82,7 +83,7 @@ def _skip_a_requeue(original: Any) -> Any:
 
 
 def _skip_what_a_lost_node_held(original: Any) -> Any:
-    def lose(ctx: Any, tx: Any, node: Any, now: datetime) -> None:
+    def lose(ctx: Any, tx: Any, node: Any, now: datetime, **_: Any) -> None:
         pass
 
     return lose
@@ -106,6 +107,10 @@ def _double_a_result(original: Any) -> Any:
 
 
 def _leak_a_slot(original: Any) -> Any:
+    return lambda *_: None
+
+
+def _do_nothing(original: Any) -> Any:
     return lambda *_: None
 
 
@@ -133,7 +138,8 @@ MUTANTS: Final = (
     Mutant("acknowledge before commit", LinkEnd, "receive", _acknowledge_before_commit),
     Mutant("skip what a lost node held", node_operations, "lose", _skip_what_a_lost_node_held),
     Mutant("kill what waits its turn", node_operations, "clear", _kill_what_waits_its_turn),
-    Mutant("keep files in silence", Audit, "_begin", _leak_a_slot),
+    Mutant("keep files in silence", Audit, "_begin", _do_nothing),
+    Mutant("overlook a full disk", Disk, "measured", _do_nothing),
     Mutant("leak a slot on the node", SlotKeeper, "_free", _leak_a_slot),
     Mutant("forget to kill", run_operations, "withdraw", _forget_to_kill),
     Mutant("forget a run in a snapshot", LastingRuns, "records", _forget_an_accepted_run),

@@ -18,6 +18,7 @@ from shoal_agent.core.agent import AgentCore, Setting
 from shoal_agent.core.environment import Account, account_key
 from shoal_agent.core.failures import failure
 from shoal_agent.core.instructions import (
+    DiskMeasured,
     Done,
     Prepared,
     PrepareFiles,
@@ -42,6 +43,8 @@ from tests.simulation.virtual import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+DISK_BYTES = 1000
+RESERVED_BYTES = 100
 AGENT_RESTART_S = 0.5
 """A dead agent is started again after about so long."""
 
@@ -60,6 +63,8 @@ class SimNode:
         self.spawner_count = 0
         self.spawner: SimSpawner | None = None
         self.agent: Agent | None = None
+        self.is_disk_full = False
+        self.full_since_s: float | None = None  # and nothing has disturbed the node since then
         self._starting: Any = None
         self.folder = folder
         folder.mkdir()
@@ -68,6 +73,7 @@ class SimNode:
         """Start the agent, unless it lives or the node is gone."""
         if self.agent is None and not self.is_deleted:
             self.world.trace("agent starts", self.label)
+            self.disturbed()
             self.agent = Agent(self)
 
     def kill_agent(self) -> None:
@@ -96,6 +102,23 @@ class SimNode:
             self.world.trace("spawner hangs up", self.label)
             self.spawner.listener = None
             self.agent.spawner_died()
+
+    def fill_disk(self, seconds: float) -> None:
+        """The disk is full, for so long."""
+        if not self.is_disk_full:
+            self.world.trace("disk full", self.label, round(seconds))
+            self.is_disk_full = True
+            self.disturbed()
+            self.world.loop.later(seconds, self._empty_disk)
+
+    def disturbed(self) -> None:
+        """Something happened after which news of the node take their time."""
+        self.full_since_s = self.world.loop.time() if self.is_disk_full else None
+
+    def _empty_disk(self) -> None:
+        self.world.trace("disk empty", self.label)
+        self.is_disk_full = False
+        self.disturbed()
 
     def power_cycle(self) -> None:
         """The machine restarts."""
@@ -182,13 +205,17 @@ class Agent:
             self._journal.close()
             self._journal = SimJournal(node)
             records = self._journal.open()
-        setting = Setting("/nowhere", str(node.machine_count), "C.UTF-8", world.fresh_id)
+        setting = Setting(
+            "/nowhere", str(node.machine_count), "C.UTF-8", world.fresh_id, RESERVED_BYTES
+        )
         core = self._core = AgentCore(setting, records, world.agent_clock())
         link = LinkEnd(world.fresh_id())
         runner = self.runner = Runner(core, self._journal, link, setting.machine, world.agent_clock)
         self._client = SimSpawnerClient(node, runner.spawner_events, runner.spawner_lost)
         runner.spawner = self._client  # pyright: ignore[reportAttributeAccessIssue]
         runner.steps = SimSteps(world, runner)
+        runner.post([self._disk()])
+        runner.watch_disk(self._measure)
         runner.bring_up_spawner()
         await self._join()
         await runner.is_up.wait()
@@ -203,6 +230,13 @@ class Agent:
 
         session: Any = DialTone(world, node.label)
         await Connection(session, "http://c", node.key, runner, hello, world.rng).run()
+
+    def _disk(self) -> DiskMeasured:
+        return DiskMeasured(DISK_BYTES, 0 if self.node.is_disk_full else DISK_BYTES // 2)
+
+    async def _measure(self) -> DiskMeasured:
+        await self.node.world.pause(0.1)
+        return self._disk()
 
     async def _join(self) -> None:
         node, world = self.node, self.node.world

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from shoal_agent.core.audit import Audit
 from shoal_agent.core.directories import Directories
+from shoal_agent.core.disk import Disk
 from shoal_agent.core.instructions import (
     BeginStep,
     Clock,
     Delivered,
+    DiskMeasured,
     EmptyTrash,
     Event,
     Found,
@@ -67,12 +69,14 @@ class Setting:
 
     machine  names the machine's present boot; monotonic readings mean something within one
     new_id   returns a fresh id, for boots
+    reserved_disk_bytes   with less free than that the disk of the root is full
     """
 
     root: str
     machine: str
     lang: str
     new_id: Callable[[], str]
+    reserved_disk_bytes: int = 0
 
 
 class AgentCore:
@@ -83,10 +87,11 @@ class AgentCore:
         self._setting = setting
         self._out = Outbox()
         self.paths = NodePaths(setting.root)
-        self._launches = Launches(self.paths, setting.lang, self._out)
+        self._launches = Launches(self.paths, setting.lang, setting.reserved_disk_bytes, self._out)
         self.directories = Directories(setting.machine)
         self.runs = LastingRuns(self._launches, self.directories, self._out)
-        self.node = Node(self._launches, self._out, self.runs.task_users)
+        disk = Disk(setting.reserved_disk_bytes)
+        self.node = Node(self._launches, self._out, self.runs.task_users, disk)
         self._audit = Audit(self.directories, self._out)
         self._removed: set[tuple[str, str]] = set()  # by the journal; the disk is still to be seen
         self._life = ""
@@ -117,6 +122,7 @@ class AgentCore:
             SpawnerUp: self._spawner_up,
             SpawnerDown: lambda _, __: self.runs.spawner_down(),
             Found: self._found,
+            DiskMeasured: self._disk_measured,
             Tick: self._tick,
         }
         machine = setting.machine
@@ -303,6 +309,11 @@ class AgentCore:
             self.directories.restore(record)
         self._removed.clear()
 
+    def _disk_measured(self, event: DiskMeasured, clock: Clock) -> None:
+        if self.node.disk.measured(event):
+            self.node.report()
+            self._audit.hurry(self.node.disk.is_full, clock)
+
     def _tick(self, event: Tick, clock: Clock) -> None:
         self.node.tick(clock)
         self.runs.tick(clock)
@@ -317,7 +328,13 @@ class AgentCore:
             self._out.add(BeginStep(TRASH_KEY, EmptyTrash()))
 
     def _admit(self, clock: Clock) -> None:
-        if self.runs.has_waiting and self.node.is_ready and self.node.accounts is not None:
+        node = self.node
+        if (
+            self.runs.has_waiting
+            and node.is_ready
+            and node.accounts is not None
+            and not node.disk.is_full
+        ):
             self.runs.admit(clock)
 
     def _cleaning_due_s(self) -> float | None:

@@ -15,6 +15,8 @@ from shoal_agent.core.outbox import Outbox
 from shoal_protocol.messages import FILES_KEPT_MAX, FilesKept, Message
 
 PERIOD_S: Final = 3600.0
+HURRY_PERIOD_S: Final = 60.0
+"""While the disk is full: tasks are deleted to make room, and some of them ran here earlier."""
 
 
 class Audit:
@@ -26,6 +28,7 @@ class Audit:
         self._controller = ""  # the life of it that is being told, or was
         self._left: list[int] = []
         self._page: FilesKept | None = None
+        self._is_urgent = False
         self.due_s: float | None = None
 
     def connected(self, controller: str, clock: Clock) -> None:
@@ -38,6 +41,12 @@ class Audit:
         """The controller has answered a page: the next one goes out."""
         if message is self._page:
             self._go_on(clock)
+
+    def hurry(self, is_urgent: bool, clock: Clock) -> None:
+        """The disk became full, or has room again."""
+        self._is_urgent = is_urgent
+        if is_urgent and self.due_s is not None:
+            self.due_s = clock.s
 
     def tick(self, clock: Clock) -> None:
         """Begin again when it is time."""
@@ -57,4 +66,4 @@ class Audit:
             self._out.send(self._page)
         else:
             self._page = None
-            self.due_s = clock.s + PERIOD_S
+            self.due_s = clock.s + (HURRY_PERIOD_S if self._is_urgent else PERIOD_S)

@@ -18,7 +18,6 @@ from shoal_agent.core.paths import NodePaths
 from shoal_protocol.specs import ElevationLevel, NodeConfig, UserIdentity
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RESERVED_DISK_BYTES: Final = 1_000_000
 VALUE_BYTES_MAX: Final = 128 * 1024 - 1
 """What Linux takes as one string of an environment; references could make it grow without end."""
 REFERENCES_DEPTH_MAX: Final = 100
@@ -53,10 +52,15 @@ def account_key(user: UserIdentity) -> str:
 
 
 def node_environment(
-    config: NodeConfig, paths: NodePaths, account: Account, user: UserIdentity, lang: str
+    config: NodeConfig,
+    paths: NodePaths,
+    account: Account,
+    user: UserIdentity,
+    lang: str,
+    reserved_disk_bytes: int,
 ) -> dict[str, str]:
     """Return what is the same for all tasks of one user on this node, AZ_BATCH_… included."""
-    reserved = str(RESERVED_DISK_BYTES)
+    reserved = str(reserved_disk_bytes)
     variables = {
         "PATH": PATH,
         "LANG": lang,

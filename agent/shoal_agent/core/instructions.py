@@ -291,11 +291,29 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskMeasured:
+    """The disk of the node's root: what everybody may fill, and what of that is free."""
+
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
-Event = SpawnerEvent | SpawnerUp | SpawnerDown | Delivered | StepEnded | Found | Tick | ToAgent
+Event = (
+    SpawnerEvent
+    | SpawnerUp
+    | SpawnerDown
+    | Delivered
+    | StepEnded
+    | Found
+    | DiskMeasured
+    | Tick
+    | ToAgent
+)
 
 
 @dataclass(frozen=True, slots=True)

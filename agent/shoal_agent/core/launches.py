@@ -54,9 +54,12 @@ class CannotLaunch(Exception):
 class Launches:
     """Makes launches for one node; knows its configuration, accounts and registered bases."""
 
-    def __init__(self, paths: NodePaths, lang: str, outbox: Outbox) -> None:
+    def __init__(
+        self, paths: NodePaths, lang: str, reserved_disk_bytes: int, outbox: Outbox
+    ) -> None:
         self.paths = paths
         self._lang = lang
+        self._reserved_disk_bytes = reserved_disk_bytes
         self._out = outbox
         self._config: NodeConfig | None = None
         self._accounts: Mapping[str, Account] = {}
@@ -158,7 +161,9 @@ class Launches:
         key = account_key(user)
         if key not in self._bases:
             assert self._config is not None
-            base = node_environment(self._config, self.paths, account, user, self._lang)
+            base = node_environment(
+                self._config, self.paths, account, user, self._lang, self._reserved_disk_bytes
+            )
             self._bases[key] = base
             self._out.add(RegisterEnvironment(key, base))
         return key

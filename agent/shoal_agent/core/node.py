@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shoal_agent.core.disk import Disk
 from shoal_agent.core.environment import Account
 from shoal_agent.core.instructions import (
     BeginStep,
@@ -59,10 +60,15 @@ class Node:
     """One node: its boot, configuration, accounts, start task and readiness."""
 
     def __init__(
-        self, launches: Launches, out: Outbox, task_users: Callable[[], tuple[str, ...]]
+        self,
+        launches: Launches,
+        out: Outbox,
+        task_users: Callable[[], tuple[str, ...]],
+        disk: Disk,
     ) -> None:
         """task_users   tells the runs whose own accounts are still needed"""
         self._task_users = task_users
+        self.disk = disk
         self._launches = launches
         self._out = out
         self.boot_id = ""
@@ -70,7 +76,7 @@ class Node:
         self.config: NodeConfig | None = None
         self.accounts: Mapping[str, Account] | None = None
         self.is_ready = False
-        self.errors: tuple[FailureInfo, ...] = ()
+        self._errors: tuple[FailureInfo, ...] = ()  # of this boot's preparation
         self._is_configured = False  # in this boot
         self._first: NodeConfig | None = None
         self._start_spec: StartTaskSpec | None = None
@@ -140,7 +146,7 @@ class Node:
         record = Boot(boot_id, clock.now)
         self._out.append(record)
         self._reset(record)
-        self._report()
+        self.report()
 
     def spawner_lost(self) -> None:
         """A new spawner serves and knows nothing: a start task that the old one ran runs again."""
@@ -157,7 +163,7 @@ class Node:
             self._become_ready()
         if self._began is not None:
             self._report_start_task()
-        self._report()
+        self.report()
         self.go_on(clock)
 
     def configure(self, config: NodeConfig, clock: Clock) -> None:
@@ -213,8 +219,8 @@ class Node:
                 self.accounts = outcome.accounts
                 self.go_on(clock)
             elif isinstance(outcome, StepFailed):
-                self.errors = (outcome.failure,)
-                self._report()
+                self._errors = (outcome.failure,)
+                self.report()
             else:
                 self.go_on(clock)
             return
@@ -249,6 +255,12 @@ class Node:
         is_nonzero = result.exit_code is not None and result.exit_code != 0
         self._end(result, not (is_nonzero and can_retry), clock)
 
+    def report(self) -> None:
+        """Tell the controller the node's condition, as far as it knows of this boot."""
+        if self.boot_id:
+            errors = self._errors if self.disk.error is None else (*self._errors, self.disk.error)
+            self._out.send(NodeReport(self.boot_id, self.is_ready, errors))
+
     @property
     def command_line(self) -> str:
         """The start task's."""
@@ -259,7 +271,7 @@ class Node:
     def _reset(self, boot: Boot) -> None:
         self.boot_id, self.booted_at = boot.boot_id, boot.at
         self.is_ready = self._is_configured = self._has_step = False
-        self.errors = ()
+        self._errors = ()
         self._start_spec = self._began = self._ended = self._retry_at_s = self._first = None
         self._phase = StartPhase.NONE
 
@@ -326,10 +338,7 @@ class Node:
         if not self.is_ready:
             self.is_ready = True
             self._out.append(Ready())
-            self._report()
-
-    def _report(self) -> None:
-        self._out.send(NodeReport(self.boot_id, self.is_ready, self.errors))
+            self.report()
 
     def _report_start_task(self) -> None:
         began, ended = self._began, self._ended

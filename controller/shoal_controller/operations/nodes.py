@@ -165,10 +165,13 @@ def clear(ctx: Context, tx: Tx, node: Node, option: DeallocationOption, now: dat
         runs.withdraw(ctx, tx, task, Terminated() if is_ended else Requeued(), now)
 
 
-def lose(ctx: Context, tx: Tx, node: Node, now: datetime) -> None:
-    """Everything the node held is lost: its tasks run again elsewhere."""
+def lose(ctx: Context, tx: Tx, node: Node, now: datetime, *, is_gone: bool = True) -> None:
+    """Everything the node held is lost: its tasks run again elsewhere.
+
+    is_gone   nobody is there to be told; False: the node is to kill what it holds
+    """
     for task in tasks.placed_on(tx, node.id):
-        runs.withdraw(ctx, tx, task, Lost(), now, is_node_gone=True)
+        runs.withdraw(ctx, tx, task, Lost(), now, is_node_gone=is_gone)
 
 
 async def finish_pending(ctx: Context, node_id: str) -> None:

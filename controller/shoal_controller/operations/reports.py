@@ -12,7 +12,7 @@ from typing import Final
 
 from shoal_controller.core.changes import Standing, TaskMoved
 from shoal_controller.core.job import JobState, TaskFailureMode, Terminate, TerminateReason
-from shoal_controller.core.node import Node, NodeState, StartTaskInfo, moved
+from shoal_controller.core.node import Node, NodeState, moved
 from shoal_controller.core.task import (
     Ended,
     Lost,
@@ -24,8 +24,8 @@ from shoal_controller.core.task import (
     advance,
 )
 from shoal_controller.core.views import RunView
+from shoal_controller.operations import nodereports, runs
 from shoal_controller.operations import nodes as node_operations
-from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context
 from shoal_controller.operations.jobs import move_job
 from shoal_controller.operations.joining import unknown_key
@@ -35,7 +35,6 @@ from shoal_controller.store.columns import ticks
 from shoal_controller.store.database import Tx
 from shoal_protocol.codec import Entry
 from shoal_protocol.messages import (
-    FILES_KEPT_MAX,
     FilesKept,
     Hello,
     KillTask,
@@ -49,7 +48,6 @@ from shoal_protocol.messages import (
     RunStarted,
     RunTask,
     StartTaskReport,
-    TasksGone,
 )
 from shoal_protocol.specs import NodeConfig, RunId
 
@@ -57,7 +55,6 @@ _PLACED: Final = Standing(TaskState.ACTIVE, None, True)
 _RUNNING: Final = Standing(TaskState.RUNNING, None, True)
 _OVER: Final = (RunGone, RunEnded, RunReturned, RunLost)
 """After any of these nothing of the run is left on its node."""
-SERIAL_MAX: Final = (1 << 63) - 1
 _SUCCEEDED: Final = Standing(TaskState.COMPLETED, TaskResult.SUCCESS, False)
 
 
@@ -90,7 +87,7 @@ async def agent_hello(
         if node is None:
             raise unknown_key()
         is_new_boot = node.boot_id != hello.boot_id
-        node = _booted(tx, node, hello, now) if is_new_boot else _back(node, now)
+        node = _booted(tx, node, hello, now) if is_new_boot else nodereports.back(node, now)
         if not is_new_boot and node.state == NodeState.REBOOTING:
             tx.messages.append((node.serial, RebootNode(hello.boot_id)))
         if node.join_token_hash:
@@ -153,21 +150,6 @@ def _booted(tx: Tx, node: Node, hello: Hello, now: datetime) -> Node:
         pending=node.pending if state == NodeState.LEAVING_POOL else None,
         errors=(),
     )
-
-
-def _back(node: Node, now: datetime) -> Node:
-    """Return a node of the same boot whose agent is back, as it was before it fell silent."""
-    if node.state not in (NodeState.UNKNOWN, NodeState.UNUSABLE) or node.errors:
-        return node
-    start, info = node.start_task, node.start_task_info
-    if start is None or not start.wait_for_success:
-        return moved(node, NodeState.IDLE, now)
-    if info is None:
-        return moved(node, NodeState.STARTING, now)
-    if info.is_running or info.exit is None:
-        return moved(node, NodeState.WAITING_FOR_START_TASK, now)
-    is_good = info.exit.failure is None
-    return moved(node, NodeState.IDLE if is_good else NodeState.START_TASK_FAILED, now)
 
 
 def _send_again(tx: Tx, node: Node, task: Task) -> None:
@@ -235,11 +217,11 @@ def _take(ctx: Context, tx: Tx, node_serial: int, entries: Sequence[Entry], now:
             case RunLost(run):
                 _change_run(ctx, tx, run, Lost(), now)
             case StartTaskReport():
-                _start_task(tx, node_serial, entry.message, now)
+                nodereports.start_task(tx, node_serial, entry.message, now)
             case NodeReport():
-                _node_report(ctx, tx, node_serial, entry.message, now)
+                nodereports.node_report(ctx, tx, node_serial, entry.message, now)
             case FilesKept(serials):
-                _files_kept(tx, node_serial, serials)
+                nodereports.files_kept(tx, node_serial, serials)
             case _:
                 pass
     if tally.run:
@@ -334,45 +316,3 @@ def _current(tx: Tx, run: RunId) -> Task | None:
     """Return the task whose current run this is, or None when it has been superseded."""
     task = tasks.by_serial(tx, run.serial)
     return task if task is not None and task.is_placed and task.attempt == run.attempt else None
-
-
-def _start_task(tx: Tx, node_serial: int, report: StartTaskReport, now: datetime) -> None:
-    node = nodes.by_serial(tx, node_serial)
-    if node is None or node.boot_id != report.boot_id:
-        return
-    info = StartTaskInfo(
-        report.running, report.started_at, report.retry_count, report.last_retry_at, report.exit
-    )
-    after = replace(node, start_task_info=info)
-    waits = node.start_task is not None and node.start_task.wait_for_success
-    if waits and node.state in (NodeState.STARTING, NodeState.WAITING_FOR_START_TASK):
-        is_failed = report.final and report.exit is not None and report.exit.failure is not None
-        state = NodeState.START_TASK_FAILED if is_failed else NodeState.WAITING_FOR_START_TASK
-        after = moved(after, state, now)
-    node_operations.put(tx, after)
-
-
-def _node_report(ctx: Context, tx: Tx, node_serial: int, report: NodeReport, now: datetime) -> None:
-    node = nodes.by_serial(tx, node_serial)
-    if node is None or node.boot_id != report.boot_id:
-        return
-    after = replace(node, errors=report.errors)
-    preparing = (
-        NodeState.STARTING,
-        NodeState.WAITING_FOR_START_TASK,
-        NodeState.UNUSABLE,
-        NodeState.UNKNOWN,
-    )
-    if report.errors and node.state != NodeState.LEAVING_POOL:
-        after = moved(after, NodeState.UNUSABLE, now)
-        node_operations.lose(ctx, tx, node, now)
-    elif report.ready and node.state in preparing:
-        after = moved(after, NodeState.IDLE, now)
-    node_operations.put(tx, after)
-
-
-def _files_kept(tx: Tx, node_serial: int, serials: Sequence[int]) -> None:
-    """Name those whose tasks were deleted: what said so before may have been lost on its way."""
-    named = [serial for serial in serials[:FILES_KEPT_MAX] if 0 < serial <= SERIAL_MAX]
-    if gone := tasks.gone(tx, named):
-        tx.messages.append((node_serial, TasksGone(gone)))

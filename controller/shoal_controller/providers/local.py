@@ -61,11 +61,16 @@ class LocalProvider:
         folder: Path,
         controller_url: str,
         agent_command: Sequence[str] = AGENT_COMMAND,
+        settings: Mapping[str, int] | None = None,
     ) -> None:
-        """controller_url   where agents dial, as seen from this machine, no trailing slash"""
+        """
+        controller_url   where agents dial, as seen from this machine, no trailing slash
+        settings         more of agent.toml, the same for every node
+        """
         self._folder = folder.resolve()  # marks on processes name it: one spelling
         self._controller_url = controller_url
         self._command = list(agent_command)
+        self._settings = dict(settings or {})
         self._keepers: dict[str, _Keeper] = {}
 
     async def start(self) -> None:
@@ -74,7 +79,7 @@ class LocalProvider:
         for folder in sorted(self._folder.iterdir()):
             if not (folder / "node.json").exists():
                 continue  # half made or half deleted: the pool loop decides
-            changed = _write_settings(folder, self._controller_url)
+            changed = _write_settings(folder, self._controller_url, self._settings)
             self._keep(folder, is_new_settings=changed)
 
     async def create(self, order: NodeOrder) -> Mapping[str, Any]:
@@ -86,7 +91,7 @@ class LocalProvider:
                 path.chmod(mode)  # whatever the umask took away
             (folder / "private").mkdir(mode=0o700, exist_ok=True)
             _write_private(folder / "join_token", order.join_token)
-            _write_settings(folder, self._controller_url)
+            _write_settings(folder, self._controller_url, self._settings)
             _write_private(folder / "node.json", json.dumps({"node_id": order.node_id}))
         except OSError as err:
             raise Unavailable(f"cannot make the folder of a local node: {err}") from err
@@ -252,20 +257,21 @@ class _Keeper:
         return agent
 
 
-def _write_settings(folder: Path, controller_url: str) -> bool:
+def _write_settings(folder: Path, controller_url: str, more: Mapping[str, int]) -> bool:
     """Write agent.toml; return whether it says something new."""
     path = folder / "agent.toml"
-    settings = {
+    settings: dict[str, Any] = {
         "node_id": folder.name,
         "controller_url": controller_url,
         "root": str(folder / "root"),
         "private_dir": str(folder / "private"),
         "join_token_file": str(folder / "join_token"),
+        **more,
     }
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         if tomllib.loads(path.read_text()) == settings:
             return False
-    # A JSON string is a TOML string.
+    # A JSON string is a TOML string, and a whole number is one.
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
     _write_private(path, "".join(lines))
     return True

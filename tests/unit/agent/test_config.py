@@ -24,6 +24,7 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
     assert config.root == tmp_path.resolve() / "root"
     assert config.key_file.parent == config.private_dir
     assert config.users == "auto"
+    assert (config.disk_reserved_percent, config.disk_reserved_bytes_max) == (10, 0)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,10 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
         ({"controller_url": "http://x/path"}, "controller_url"),
         ({"users": "some"}, "users"),
         ({"transfers_max": 0}, "transfers_max"),
+        ({"disk_reserved_percent": 91}, "disk_reserved_percent"),
+        ({"disk_reserved_percent": -1}, "disk_reserved_percent"),
+        ({"disk_reserved_percent": "10%"}, "disk_reserved_percent"),
+        ({"disk_reserved_bytes_max": -1}, "disk_reserved_bytes_max"),
         ({"nodeid": "x"}, "unknown setting 'nodeid'"),
         ({"private_dir": "root/private"}, "inside 'root'"),
         ({"root": "private/root"}, "inside 'private_dir'"),

@@ -51,6 +51,8 @@ def test_what_init_writes_can_be_loaded(tmp_path: Path):
         (LEAST + '[storage]\nurl = "http://x/"', "http://x/"),
         (LEAST + "[storage]\nprot = 1", "prot"),
         (LEAST + "[scheduling]\nplacements_max = 0", "scheduling.placements_max: "),
+        (LEAST + "[local]\ndisk_reserved_percent = 91", "local.disk_reserved_percent: "),
+        (LEAST + "[local]\ndisk_reserved_bytes_max = -1", "local.disk_reserved_bytes_max: "),
         (LEAST + "pool_count_max = -1", "pool_count_max: "),
         (LEAST + "pool_counts = 1", "pool_counts"),
         ("data = ", "TOML"),
