@@ -30,8 +30,9 @@ class Walk:
     key        the column that orders it, before the serial; empty: the serial alone
     interval   where its values lie
     fixed      (column, value) of what stands before the key in the index, beside the list's own
-    condition  SQL without parameters that all its rows fulfil: what a partial index demands
-    only       what its rows have to fit; none: the whole filter
+    condition  SQL without parameters that all its entries fulfil: what a partial index demands
+    test       SQL without parameters that rows have to fulfil: others are on other walks
+    only       what rows have to fit; none: the whole filter
     """
 
     index: str = ""
@@ -39,6 +40,7 @@ class Walk:
     interval: Interval = EVERYTHING
     fixed: tuple[tuple[str, Any], ...] = ()
     condition: str = ""
+    test: str = ""
     only: tuple[Filter, ...] = ()
 
 
@@ -103,9 +105,11 @@ def _walks(
     key: str,
     intervals: Intervals,
     condition: str = "",
+    *,
     fixed: tuple[tuple[str, Any], ...] = (),
+    test: str = "",
 ) -> Way:
-    return tuple(Walk(index, key, interval, fixed, condition) for interval in intervals)
+    return tuple(Walk(index, key, interval, fixed, condition, test) for interval in intervals)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ def of_tasks(bounds: Bounds) -> Iterator[Way]:
                 "tasks_by_creation",
                 "created_at",
                 bounds.of("created_at", "modified_at"),
-                "modified_at = created_at",
+                test="modified_at = created_at",
             ),
             *_walks(
                 "tasks_modified",
@@ -177,7 +181,7 @@ def _tasks_of_state(bounds: Bounds, state: str) -> Way:
                     "tasks_by_creation",
                     "created_at",
                     bounds.of("created_at", "state_at"),
-                    "state = 'active' AND state_at = created_at",
+                    test="state = 'active' AND state_at = created_at",
                 ),
                 *_walks(
                     "tasks_requeued",
@@ -189,19 +193,18 @@ def _tasks_of_state(bounds: Bounds, state: str) -> Way:
         case "active":
             return (Walk("tasks_active", condition="state = 'active'"),)
         case _:
-            condition = f"is_placed = 1 AND state = '{state}'"
-            return (Walk("tasks_placed", "node_id", condition=condition),)
+            test = f"state = '{state}'"
+            return (Walk("tasks_placed", "node_id", condition="is_placed = 1", test=test),)
 
 
-def _ended_tasks(bounds: Bounds, result: str, condition: str = "") -> Way:
-    condition = f"state = 'completed'{condition}"
-    ended = bounds.of("state_at", "ended_at")
-    return _walks("tasks_ended", "state_at", ended, condition, (("result", result),))
+def _ended_tasks(bounds: Bounds, result: str, test: str = "") -> Way:
+    ended, fixed = bounds.of("state_at", "ended_at"), (("result", result),)
+    return _walks("tasks_ended", "state_at", ended, "state = 'completed'", fixed=fixed, test=test)
 
 
 def _tasks_of_exit_code(bounds: Bounds) -> Way:
     condition = "(exit_code <> 0 OR result = 'failure')"
     way = _walks("tasks_failed", "exit_code", bounds.of("exit_code"), condition)
     if bounds.allows("exit_code", 0) and bounds.allows("result", "success"):
-        way += _ended_tasks(bounds, "success", " AND exit_code = 0")
+        way += _ended_tasks(bounds, "success", "exit_code = 0")
     return way

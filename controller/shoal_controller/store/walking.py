@@ -93,8 +93,11 @@ class Walker:
 
         They are dicts: sqlite3.Row looks through all its names for each value.
         """
+        conditions: list[tuple[str, Sequence[Any]]]
         conditions = [self.source.where(tree) for tree in walk.only] or [self.where]
         table = self.source.table
+        if walk.test:
+            conditions.insert(0, (walk.test, ()))
         for stretch, values in self._stretches(walk, after, upto):
             for sql, more in conditions:
                 stretch += f" AND {sql}"

@@ -142,10 +142,10 @@ _FILTERS = st.recursive(
 
 
 async def _pages(store: Database, text: str, limit: int) -> list[list[Row]]:
-    """Return every page of job 1; there are fewer than a hundred."""
+    """Return every page of job 1; there are fewer than a thousand."""
     found: list[list[Row]] = []
     query = ListQuery(limit, "", parse(text) if text else None)
-    for _ in range(100):
+    for _ in range(1000):
         rows, after = await pages.page(store, pages.TASKS, (1,), query)
         found.append(rows)
         if after is None:
@@ -251,6 +251,44 @@ def test_what_is_rare_is_found_by_an_index(
     (rows, *more) = asyncio.run(_pages(store, text, 10_000))
     assert len(rows) + sum(map(len, more)) == count
     assert any(f"INDEXED BY {index} " in sql for sql in seen if sql.startswith("WITH found"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stateTransitionTime lt DateTime'2030-01-01'",
+        "lastModified lt DateTime'2030-01-01' and id ne 'w0000'",
+        "state eq 'active' and creationTime gt DateTime'1970-01-01T00:00:00.003'",
+        "executionInfo/exitCode eq 0 and stateTransitionTime lt DateTime'1969-01-01'",
+        "not (executionInfo/exitCode lt 9) and state eq 'completed'",
+        "id ge 'a' and not startswith(id,'c') and state ne 'active'",
+        " or ".join(f"startswith(id,'c{number:02}x')" for number in range(8)),
+        " and ".join(f"id ne 'x{number}'" for number in range(200)) + " and state eq 'preparing'",
+        " or ".join(f"id eq 'no{number}'" for number in range(250)),
+    ],
+)
+def test_no_visit_to_a_reader_takes_long(
+    store: Database, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(pages, "ROUND_COST_MAX", 4_000)
+    monkeypatch.setattr(pages, "_LENGTHS", (50, 200))
+    _fill(store, [*MANY, *(replace(_waiting(f"m{n}", 0), modified=9) for n in range(2000))])
+    reader = store._inline_reader
+    assert reader is not None
+    steps: list[int] = []
+    query = store.query
+
+    async def counted(ask: Any) -> Any:
+        steps.append(0)
+        return await query(ask)
+
+    def step() -> None:
+        steps[-1] += 1
+
+    monkeypatch.setattr(store, "query", counted)
+    reader.set_progress_handler(step, 100)
+    asyncio.run(_pages(store, text, 100))
+    assert max(steps) < 400  # hundreds of the steps of SQLite; to read all is more
 
 
 def test_every_index_can_be_walked_from_either_side_without_a_sort(store: Database) -> None:
