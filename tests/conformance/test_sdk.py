@@ -18,6 +18,7 @@ from shoal_controller.core.account import Account
 from shoal_controller.loops import jobs, pools
 from shoal_controller.loops.driver import run
 from shoal_controller.operations.context import Context
+from shoal_controller.store import pages
 from tests.conformance.conftest import (
     ACCOUNT,
     KEY,
@@ -254,5 +255,32 @@ async def test_a_collection_that_is_too_large_is_halved_by_the_client(client: Ba
         ]
         result = client.create_tasks("j", tasks)
         assert len([item for item in result.result_values if item.status == "success"]) == 100
+
+    await asyncio.to_thread(work)
+
+
+async def test_the_client_goes_on_over_short_and_empty_pages(
+    client: BatchClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ROUND_COST_MAX", 60)
+    monkeypatch.setattr(pages, "ROUNDS_MAX", 1)
+
+    def work() -> None:
+        pool_info = models.BatchPoolInfo(pool_id="none")
+        client.create_job(models.BatchJobCreateOptions(id="j", pool_info=pool_info))
+        for number in range(12):
+            task = models.BatchTaskCreateOptions(id=f"t{number}", command_line="/bin/true")
+            client.create_task("j", task)
+        where = " and ".join(f"id ne 't{number}'" for number in range(7))
+        where += " and not startswith(id,'t1')"
+        listed = client.list_tasks("j", filter=where, select=["id", "executionInfo/retryCount"])
+        sizes, found = [], []
+        for page in listed.by_page():
+            tasks = list(page)
+            sizes.append(len(tasks))
+            found += [task.id for task in tasks]
+            assert all(task.execution_info.retry_count == 0 for task in tasks)
+        assert sorted(found) == ["t7", "t8", "t9"]
+        assert 0 in sizes
 
     await asyncio.to_thread(work)
