@@ -36,7 +36,6 @@ ACCOUNT = "testaccount"
 KEY = b"the key of the tests, 32 bytes.."
 SECOND_KEY = b"another key that signs as well.."
 JSON_TYPE = "application/json; odata=minimalmetadata"
-VERSIONS = ("2025-06-01", "2024-07-01.20.0", "2024-02-01.19.0")
 
 
 class StillClock:

@@ -73,7 +73,8 @@ async def terminate_job(call: Call) -> web.Response:
 
 async def count_tasks(call: Call) -> web.Response:
     counts = wire.write_counts(await jobs.count_tasks(call.ctx, _id(call)))
-    return call.entity("taskcountsresult/@Element", call.version.show("task_counts", counts))
+    fragment = call.version.fragment("taskcountsresult/@Element")
+    return call.entity(fragment, call.version.show("task_counts", counts))
 
 
 def _id(call: Call) -> str:

@@ -67,7 +67,7 @@ async def delete_pool(call: Call) -> web.Response:
 
 
 async def resize_pool(call: Call) -> web.Response:
-    values = wire.read_resize(await call.document())
+    values = wire.read_resize(call.version.take("pool_resize", await call.document()))
     pool = await pools.resize_pool(
         call.ctx, call.arguments["poolId"], conditions=_conditions(call), **values
     )

@@ -35,9 +35,10 @@ async def create_tasks(call: Call) -> web.Response:
     for document, refused in zip(documents, answers, strict=True):
         answer = next(rest) if refused is None else refused
         if isinstance(answer, Task):
-            results.append(wire.write_added(answer, job_url))
+            result = wire.write_added(answer, job_url)
         else:
-            results.append(_not_added(call, document, answer, job_url))
+            result = _not_added(call, document, answer, job_url)
+        results.append(call.version.show("task_added", result))
     return call.listing("taskaddresult", results)
 
 
@@ -68,7 +69,7 @@ async def get_task(call: Call) -> web.Response:
 
 
 async def replace_task(call: Call) -> web.Response:
-    constraints = wire.read_update(await call.document())
+    constraints = wire.read_update(call.version.take("task_replace", await call.document()))
     task = await tasks.update_task(call.ctx, *_ids(call), constraints, _conditions(call))
     return call.done(200, task.modified_at)
 

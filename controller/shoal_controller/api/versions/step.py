@@ -1,30 +1,107 @@
-"""One step between two neighbouring api-versions, as tables."""
+"""One step between two neighbouring api-versions, as tables of changes to structures.
+
+Which properties a version has stands in wire/models.json. A step says only what became of the
+others: what was renamed, moved, spelled or meant differently. A change belongs to a structure, not
+to an operation, so it reaches the structure wherever it occurs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Document = dict[str, Any]
 Change = Callable[[Document], Document]
-Properties = Mapping[str, frozenset[str]]
+
+
+def _as_it_is(document: Document) -> Document:
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """How one structure differs from its newer shape.
+
+    up    from this version to its newer neighbour; the document is a caller's and may hold anything
+    down  from the newer neighbour to this version; neither changes the document it is given
+    gone  properties that `up` leaves none of
+    """
+
+    up: Change = _as_it_is
+    down: Change = _as_it_is
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How an api-version differs from its newer neighbour; keys are kinds of documents.
+    """How an api-version differs from its newer neighbour.
 
-    Kinds of requests: pool_create, pool_patch, pool_replace, job_create, job_patch, job_replace,
-    task_create, task_replace. Kinds of answers: pool, node, job, task, task_counts, node_counts.
-
-    only_here   properties that this version has and the newer one lacks
-    only_newer  properties that the newer one has and this version lacks
-    up, down    from a request of this version to the newer shape; from the newer shape to an answer
+    changes    by structure; they go up in the order given, and down in the opposite one
+    fragments  of odata.metadata: the newer one and this version's
     """
 
     version: str
-    only_here: Properties = field(default_factory=dict)
-    only_newer: Properties = field(default_factory=dict)
-    up: Mapping[str, Change] = field(default_factory=dict)
-    down: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, Sequence[Reshape]] = field(default_factory=dict)
+    fragments: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- the usual changes ----------------------------------------------------------------------------
+
+
+def moved(old: str, new: str) -> Reshape:
+    """Return the move of a property, `new` with a slash: into a structure beside it."""
+    place, _, name = new.rpartition("/")
+
+    def up(document: Document) -> Document:
+        if old not in document:
+            return document
+        kept = without(document, old)
+        if document[old] is None:
+            return kept
+        if not place:
+            return kept | {name: document[old]}
+        inner = kept.get(place)
+        if inner is None:
+            return kept | {place: {name: document[old]}}
+        return kept | {place: inner | {name: document[old]}} if type(inner) is dict else kept
+
+    def down(document: Document) -> Document:
+        inner = document.get(place, {}) if place else document
+        if name not in inner:
+            return document
+        kept = document if place else without(document, name)
+        return kept | {old: inner[name]}
+
+    return Reshape(up, down, frozenset({old}))
+
+
+def spelled(name: str, spellings: Mapping[str, str]) -> Reshape:
+    """Return another spelling of a property's values: from the newer ones to those here."""
+    newer = {here.lower(): value for value, here in spellings.items()}
+
+    def up(document: Document) -> Document:
+        value = document.get(name)
+        found = newer.get(value.lower()) if type(value) is str else None
+        return document if found is None else document | {name: found}
+
+    def down(document: Document) -> Document:
+        found = spellings.get(document.get(name, ""))
+        return document if found is None else document | {name: found}
+
+    return Reshape(up, down)
+
+
+def meant(**values: Any) -> Reshape:
+    """Return what it meant here to leave properties out, where it came to mean something else."""
+
+    def up(document: Document) -> Document:
+        absent = {key: value for key, value in values.items() if document.get(key) is None}
+        return document | absent if absent else document
+
+    return Reshape(up)
+
+
+def without(document: Document, *names: str) -> Document:
+    """Return a document without some of its properties."""
+    return {key: value for key, value in document.items() if key not in names}

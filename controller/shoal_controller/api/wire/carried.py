@@ -1,17 +1,14 @@
 """Documents that Shoal keeps and returns but does not act upon, checked against their structure.
 
-models.json has, for each structure, its properties as [type, required, since, until] and for each
-enumeration its values; types are as in its name: [T] a list, {T} a map. Documents are kept in the
-shape of the newest api-version; `shown` hides what the caller's version does not have.
+They are kept in the shape of the newest api-version, with what only older ones have.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from shoal_controller.api.wire.models import ENUMERATIONS, STRUCTURES, Member
 from shoal_controller.api.wire.table import is_annotation, unknown_property
 from shoal_controller.api.wire.values import (
     Reader,
@@ -25,32 +22,9 @@ from shoal_controller.api.wire.values import (
 from shoal_controller.core.errors import invalid_property, missing_property
 
 ITEMS_MAX: Final = 1000
-
-
-class _Member(NamedTuple):
-    type: str
-    is_required: bool = False
-    since: str | None = None
-    until: str | None = None
-
-
-def _load() -> tuple[dict[str, dict[str, _Member]], dict[str, dict[str, str]]]:
-    source = files("shoal_controller.api.wire").joinpath("models.json")
-    models = json.loads(source.read_text("utf-8"))
-    structures = {
-        name: {
-            key: _Member(row[0], bool(row[1:2] and row[1]), *row[2:]) for key, row in rows.items()
-        }
-        for name, rows in models["structures"].items()
-    }
-    enumerations = {
-        name: {value.lower(): value for value in values} for name, values in models["enums"].items()
-    }
-    return structures, enumerations
-
-
-STRUCTURES, _ENUMERATIONS = _load()
-
+_SPELLINGS: Final = {
+    name: {value.lower(): value for value in values} for name, values in ENUMERATIONS.items()
+}
 _integer: Final = integer_in(-(2**31))
 
 
@@ -61,48 +35,6 @@ def check_carried(structure: str) -> Reader:
         return _check(structure, value, name)
 
     return read
-
-
-def shown(structure: str, document: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """Return a document without the properties that an api-version does not have."""
-    return {
-        key: _shown_value(member.type, value, version)
-        for key, value in document.items()
-        for member in (STRUCTURES[structure][key],)
-        if _is_in(member, version)
-    }
-
-
-def absent_property(structure: str, document: Any, version: str) -> str | None:
-    """Return the name of a property in a request that its api-version does not have, or None."""
-    if type(document) is not dict:
-        return None
-    for key, value in document.items():
-        member = STRUCTURES[structure].get(key)
-        if member is None or value is None:
-            continue
-        if not _is_in(member, version):
-            return key
-        inner = member.type.strip("[]{}")
-        if inner in STRUCTURES:
-            for item in value if type(value) is list else [value]:
-                found = absent_property(inner, item, version)
-                if found is not None:
-                    return found
-    return None
-
-
-def _is_in(member: _Member, version: str) -> bool:
-    return (member.since or "") <= version <= (member.until or "~")
-
-
-def _shown_value(kind: str, value: Any, version: str) -> Any:
-    inner = kind.strip("[]")
-    if inner not in STRUCTURES:
-        return value
-    if type(value) is list:
-        return [shown(inner, item, version) for item in value]
-    return shown(inner, value, version)
 
 
 def _check(kind: str, value: Any, name: str) -> Any:
@@ -117,7 +49,7 @@ def _check(kind: str, value: Any, name: str) -> Any:
     members = STRUCTURES.get(kind)
     if members is not None:
         return _check_structure(members, value, name)
-    values = _ENUMERATIONS.get(kind)
+    values = _SPELLINGS.get(kind)
     if values is not None:
         found = values.get(value.lower()) if type(value) is str else None
         if found is None:
@@ -126,7 +58,7 @@ def _check(kind: str, value: Any, name: str) -> Any:
     return _SIMPLE[kind](value, name)
 
 
-def _check_structure(members: Mapping[str, _Member], value: Any, name: str) -> dict[str, Any]:
+def _check_structure(members: Mapping[str, Member], value: Any, name: str) -> dict[str, Any]:
     if type(value) is not dict:
         raise invalid_property(name, value, "It must be an object.")
     checked: dict[str, Any] = {}
