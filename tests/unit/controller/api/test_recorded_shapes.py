@@ -11,7 +11,7 @@ from shoal_controller.api.routes import Router
 from shoal_controller.api.versions import VERSIONS
 from shoal_controller.api.versions.kinds import KINDS
 from tests.recordings import PLACE, recordings
-from tests.unit.controller.api.versioned import strangers
+from tests.versioned import strangers
 
 REQUESTS = {
     "create_pool": "BatchPoolCreateOptions",

@@ -12,7 +12,7 @@ from shoal_controller.api.versions.plan import gone_by
 from shoal_controller.api.wire.models import STRUCTURES
 from shoal_controller.api.wire.values import INFINITE
 from shoal_controller.core.errors import Refused
-from tests.unit.controller.api.versioned import strangers, whole
+from tests.versioned import strangers, whole
 
 MOVED_AWAY = frozenset(
     f"{structure}/{name}" for structure, names in gone_by(_STEPS).items() for name in names
