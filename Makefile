@@ -6,7 +6,7 @@ SEEDS ?= 20
 BIN := .venv/bin
 PIP_FLAGS := -q --disable-pip-version-check
 
-.PHONY: demo check test e2e sim bench run docs clean constraints
+.PHONY: demo check test e2e clients sim bench run docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: .venv/.examples  ## the tutorial and the picture, on a service started for them
@@ -23,7 +23,7 @@ test: check  ## all but the end-to-end tests
 	$(BIN)/pytest -q tests/contracts tests/conformance
 	$(BIN)/python -m tests.simulation --seeds 20
 
-e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done  ## real processes, real clients
+e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done clients  ## real processes, real clients
 	$(BIN)/pytest -q tests/e2e
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
@@ -66,6 +66,27 @@ clean:  ## environments and caches; data that you made (.shoal) stays
 .venv-sdk15/.done .venv-sdk14/.done: .venv-sdk%/.done: examples/tutorial/requirements-sdk%.txt
 	$(PYTHON) -m venv .venv-sdk$*
 	.venv-sdk$*/bin/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+
+# The generations that tests/e2e/test_generations.py drives. No pip and no bytecode in them: they are
+# many. azure-batch 15 brings no asynchronous transport, and 1.1.0 wants setuptools but does not say
+# so. Without npm its clients are not set up, and their tests say so.
+CLIENTS := 15.1.0 15.0.0b1 14.2.0 13.0.0 12.0.0 10.0.0 8.0.0 6.0.1 5.1.1 4.1.3 3.1.0 2.0.1 1.1.0 \
+  0.30.0rc5
+GENERATIONS := tests/e2e/generations
+
+clients: $(CLIENTS:%=.venv-batch-%/.done) $(if $(shell command -v npm),.venv-batch-node/.done)
+
+.venv-batch-node/.done: $(GENERATIONS)/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@
+
+.venv-batch-%/.done: $(GENERATIONS)/constraints.txt | .venv/.python
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(BIN)/pip --python $(@D)/bin/python install $(PIP_FLAGS) --no-compile -c $< \
+	  azure-batch==$* $(if $(filter 15.%,$*),aiohttp) $(if $(filter 1.%,$*),setuptools)
 	@touch $@
 
 constraints:  ## take the newest versions that pyproject.toml allows
