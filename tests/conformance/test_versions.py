@@ -209,4 +209,4 @@ async def test_operations_come_and_go_with_versions(
         assert counts.json["value"][0]["dedicated"]["total"] == 1
     assert (await caller.get("/supportedimages")).status == status(version >= "2019-06")
     answer = await caller.post("/jobs/j1/tasks/t1/reactivate")
-    assert answer.status == (409 if version >= "2017" else 404)
+    assert answer.status == (409 if version >= "2016-07" else 404)

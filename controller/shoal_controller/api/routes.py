@@ -147,7 +147,7 @@ ROUTES: Final[Sequence[Route]] = (
         "POST",
         f"{_TASK}/reactivate",
         tasks.reactivate_task,
-        since="2017-01-01.4.0",
+        since="2016-07-01.3.1",  # azure-batch 1.1.0 calls it, 1.0.0 did not know it
         conditional=4,
     ),
     Route("list_subtasks", "GET", f"{_TASK}/subtasksinfo", tasks.list_subtasks),

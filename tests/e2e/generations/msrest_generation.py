@@ -36,6 +36,9 @@ def main() -> None:
     list_tasks(batch, seen)
     count_tasks(batch, seen)
     read_files(batch, seen)
+    if hasattr(batch.task, "reactivate"):
+        batch.task.reactivate(NAME, "c")
+        wait("task", lambda: batch.task.get(NAME, "c").state.value == "completed")
 
     refused(lambda: batch.pool.get("nowhere"), seen)
     batch.job.terminate(NAME, terminate_reason="enough")
