@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from yarl import URL
 
+from shoal_controller.api import versions
 from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
@@ -36,6 +37,7 @@ ACCOUNT = "testaccount"
 KEY = b"the key of the tests, 32 bytes.."
 SECOND_KEY = b"another key that signs as well.."
 JSON_TYPE = "application/json; odata=minimalmetadata"
+VERSIONS = tuple(versions.VERSIONS)
 
 
 class StillClock:

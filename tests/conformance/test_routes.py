@@ -10,11 +10,11 @@ import pytest
 
 from shoal_controller.api.call import http_date
 from shoal_controller.api.routes import ROUTES, Route, Router
-from shoal_controller.api.versions import VERSIONS
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
 from shoal_protocol.messages import FileEntry, FileReply
 from tests.conformance.conftest import (
+    VERSIONS,
     Caller,
     House,
     job_body,

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from shoal_controller.api.versions import VERSIONS
 from shoal_controller.api.wire.values import INFINITE
-from tests.conformance.conftest import MACHINE, Caller, House, with_node, with_run
+from tests.conformance.conftest import MACHINE, VERSIONS, Caller, House, with_node, with_run
 from tests.versioned import strangers
 
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
