@@ -84,10 +84,16 @@ def create_pool(batch: BatchServiceClient) -> None:
 
 
 def an_image(batch: BatchServiceClient) -> tuple[str, models.ImageReference]:
-    image = models.ImageReference(
-        publisher="canonical", offer="0001-com-ubuntu-server-jammy", sku="22_04-lts"
-    )
-    return "batch.node.ubuntu 22.04", image
+    if MAJOR < 7:
+        image = models.ImageReference(
+            publisher="canonical", offer="0001-com-ubuntu-server-jammy", sku="22_04-lts"
+        )
+        return "batch.node.ubuntu 22.04", image
+    verified = models.AccountListSupportedImagesOptions(filter="verificationType eq 'verified'")
+    for found in batch.account.list_supported_images(verified):
+        if found.image_reference.sku == "22_04-lts":
+            return found.node_agent_sku_id, found.image_reference
+    raise SystemExit("the image is not among those that the service supports")
 
 
 def as_admin() -> dict[str, Any]:
