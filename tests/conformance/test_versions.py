@@ -74,6 +74,7 @@ async def test_a_pool_is_told_in_the_words_it_was_made_with(caller: Caller, vers
     assert strangers("BatchPool", shown, version) == []
     (listed,) = (await caller.get("/pools")).json["value"]
     assert listed == {name: value for name, value in shown.items() if name != "odata.metadata"}
+    assert ("certificateReferences" in shown) is ("2022-10" <= version < "2025")
     kept = given.keys() - {"vmSize", "virtualMachineConfiguration", "startTask"}
     assert {name: str(shown[name]) for name in kept} == {name: str(given[name]) for name in kept}
     assert shown["startTask"]["resourceFiles"] == [_file(version)]
@@ -145,7 +146,7 @@ async def test_a_job_and_its_tasks_live_and_end(house: House, caller: Caller, ve
     nodes = (await caller.get("/pools/p1/nodes")).json["value"]
     assert strangers("BatchNode", nodes, version) == []
     assert ("isDedicated" in nodes[0]) is (version >= "2017-05")
-    assert ("certificateReferences" in nodes[0]) is (version < "2025")
+    assert ("certificateReferences" in nodes[0]) is ("2019-08" <= version < "2025")
 
     answer = await caller.send("PUT", "/jobs/j1/tasks/t2", {"constraints": {}})
     assert answer.status == 200

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from shoal_controller.api.versions.step import Change, Document, Step
+from shoal_controller.api.versions.step import Change, Document, Step, as_it_is
 from shoal_controller.api.wire.models import ENUMERATIONS, STRUCTURES
 from shoal_controller.api.wire.table import unknown_property
 from shoal_controller.core.errors import invalid_property
@@ -87,14 +87,13 @@ def build(version: str, steps: Sequence[Step], older: Sequence[Step]) -> Plan:
     steps  from the newest version's elder neighbour down to this version; none for the newest
     older  the steps to still older versions: what only they have no answer holds
     """
-    up: dict[str, list[Change]] = {}
-    down: dict[str, list[Change]] = {}
-    for step in steps:
+    up, down = dict[str, list[Change]](), dict[str, list[Change]]()
+    for step in steps:  # the newest first, as answers meet them
         for structure, changes in step.changes.items():
-            down.setdefault(structure, []).extend(change.down for change in reversed(changes))
+            _add(down, structure, [change.down for change in reversed(changes)])
     for step in reversed(steps):
         for structure, changes in step.changes.items():
-            up.setdefault(structure, []).extend(change.up for change in changes)
+            _add(up, structure, [change.up for change in changes])
     check, hide = dict[str, tuple[Change]](), dict[str, tuple[Change]]()
     gone = gone_by(older)
     for structure, members in STRUCTURES.items():
@@ -122,6 +121,12 @@ def gone_by(steps: Sequence[Step]) -> dict[str, Names]:
             names = (change.gone for change in changes)
             gone[structure] = gone.get(structure, frozenset()).union(*names)
     return gone
+
+
+def _add(to: dict[str, list[Change]], structure: str, changes: Sequence[Change]) -> None:
+    wanted = [change for change in changes if change is not as_it_is]
+    if wanted:
+        to.setdefault(structure, []).extend(wanted)
 
 
 def _check(absent: Names, young: Mapping[str, Names], document: Document) -> Document:

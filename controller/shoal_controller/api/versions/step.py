@@ -15,7 +15,8 @@ Document = dict[str, Any]
 Change = Callable[[Document], Document]
 
 
-def _as_it_is(document: Document) -> Document:
+def as_it_is(document: Document) -> Document:
+    """Change nothing."""
     return document
 
 
@@ -28,8 +29,8 @@ class Reshape:
     gone  properties that `up` leaves none of
     """
 
-    up: Change = _as_it_is
-    down: Change = _as_it_is
+    up: Change = as_it_is
+    down: Change = as_it_is
     gone: frozenset[str] = frozenset()
 
 
@@ -100,6 +101,15 @@ def meant(**values: Any) -> Reshape:
         return document | absent if absent else document
 
     return Reshape(up)
+
+
+def untold_if_empty(name: str) -> Reshape:
+    """Return that an empty list was left out of answers here."""
+
+    def down(document: Document) -> Document:
+        return without(document, name) if document.get(name) == [] else document
+
+    return Reshape(down=down)
 
 
 def without(document: Document, *names: str) -> Document:

@@ -1,10 +1,19 @@
-"""2019-06-01.9.0, beside 2019-08-01.10.0: what start tasks and users were when left out."""
+"""2019-06-01.9.0, beside 2019-08-01.10.0: what start tasks and users were when left out.
+
+Nodes without certificates did not tell so, as recorded.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.api.versions.step import Document, Reshape, Step, meant
+from shoal_controller.api.versions.step import (
+    Document,
+    Reshape,
+    Step,
+    meant,
+    untold_if_empty,
+)
 
 _LEFT_OUT: Final = {"scope": "pool", "elevationLevel": "nonadmin"}
 
@@ -19,5 +28,6 @@ STEP = Step(
     {
         "BatchStartTask": (meant(waitForSuccess=False),),
         "AutoUserSpecification": (meant(scope="task"), Reshape(down=_user_down)),
+        "BatchNode": (untold_if_empty("certificateReferences"),),
     },
 )

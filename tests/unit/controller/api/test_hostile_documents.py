@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from shoal_controller.api.versions.kinds import KINDS
 from shoal_controller.api.wire import job, node, pool, task
 from shoal_controller.api.wire.models import STRUCTURES
 from shoal_controller.core.errors import Refused
+from tests.versioned import whole
 
 SAMPLES: dict[str, Any] = {
     "pool_create": {
@@ -192,9 +194,8 @@ def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 @st.composite
-def documents(draw: st.DrawFn, kind: str) -> Any:
+def spoiled(draw: st.DrawFn, document: Any) -> Any:
     """Return a good document that was spoiled in up to three places."""
-    document = SAMPLES[_SAMPLE_OF.get(kind, kind)]
     for _ in range(draw(st.integers(0, 3))):
         if type(document) not in (dict, list):
             break
@@ -212,7 +213,7 @@ def documents(draw: st.DrawFn, kind: str) -> Any:
 @settings(max_examples=400, deadline=None)
 @given(st.data(), st.sampled_from(sorted(READERS)), st.sampled_from(sorted(VERSIONS)))
 def test_a_document_is_read_or_refused(data: st.DataObject, kind: str, version: str) -> None:
-    document = data.draw(documents(kind))
+    document = data.draw(spoiled(SAMPLES[_SAMPLE_OF.get(kind, kind)]))
     if type(document) is not dict:
         document = {"value": document}
     refused: Refused | None = None
@@ -223,6 +224,21 @@ def test_a_document_is_read_or_refused(data: st.DataObject, kind: str, version: 
     if refused is not None:
         assert refused.status in (400, 404)
         assert all(type(value) is str for value in refused.details.values())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(VERSIONS)))
+def test_a_document_of_any_kind_climbs_up_or_is_refused(
+    data: st.DataObject, kind: str, version: str
+) -> None:
+    there = VERSIONS[version]
+    document = data.draw(spoiled(there.show(kind, whole(KINDS[kind]))))
+    if type(document) is not dict:
+        return
+    before = repr(document)
+    with contextlib.suppress(Refused):
+        assert type(there.take(kind, document)) is dict
+    assert repr(document) == before
 
 
 def test_the_unspoiled_documents_are_read() -> None:
