@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +27,14 @@ from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.blobgateway import BlobStore, StorageAccount
 from shoal_controller.blobgateway import create_app as create_storage_app
 from shoal_controller.blobgateway import create_runner as create_storage_runner
+from shoal_controller.blobs import AccountBlobs
 from shoal_controller.clock import Clock, SystemClock
 from shoal_controller.config import AccountKeys, Address, BadConfig, Config
 from shoal_controller.core.account import Account
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import driver, jobs, liveness, pools, scheduling
+from shoal_controller.loops import applications, driver, jobs, liveness, pools, scheduling
 from shoal_controller.operations.context import Context
 from shoal_controller.providers.local import LocalProvider
 from shoal_controller.reception import Reception
@@ -60,6 +61,10 @@ class Controller:
     def account(self, name: str) -> Context | None:
         """Return the account of that name, or None."""
         return self.accounts.get(name)
+
+    def contexts(self) -> Iterable[Context]:
+        """Return all accounts."""
+        return self.accounts.values()
 
 
 @contextlib.asynccontextmanager
@@ -100,6 +105,8 @@ async def _open_account(
     folder = controller.config.data / "accounts" / name
     keys = controller.keys[name] = configuration.account_keys(folder)
     account = Account(name, keys.batch, controller.config.accounts[name].quotas)
+    store = await BlobStore.open(folder / "blobs", controller.clock)
+    stack.push_async_callback(store.close)
     ctx = Context(
         account,
         folder / "state.sqlite",
@@ -108,11 +115,10 @@ async def _open_account(
         public_url=controller.api_url,
         limits=controller.config.scheduling.limits,
         reserve_bytes=RESERVE_BYTES,
+        blobs=AccountBlobs(name, store, controller.storage_url, lambda: keys.storage[0]),
     )
     stack.push_async_callback(ctx.close)
     controller.accounts[name] = ctx
-    store = await BlobStore.open(folder / "blobs", controller.clock)
-    stack.push_async_callback(store.close)
     return StorageAccount(keys.storage, store)
 
 
@@ -142,7 +148,13 @@ async def _start_loops(stack: contextlib.AsyncExitStack, controller: Controller)
         of_pools = pools.loop(controller.fleets[name])
         running.extend(
             tasks.create_task(driver.run(ctx, loop), name=f"{loop.name} {name}")
-            for loop in (scheduling.LOOP, jobs.LOOP, liveness.LOOP, of_pools)
+            for loop in (
+                scheduling.LOOP,
+                jobs.LOOP,
+                liveness.LOOP,
+                applications.LOOP,
+                of_pools,
+            )
         )
 
     def end() -> None:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from shoal_controller.api import versions
 from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
+from shoal_controller.core.application import Application, Package, PackageState
 from shoal_controller.core.changes import NodePut
 from shoal_controller.core.errors import Unavailable
 from shoal_controller.core.node import Node, NodeState
@@ -27,7 +28,7 @@ from shoal_controller.core.task import Ended, Placed, advance
 from shoal_controller.loops.pools import reconcile_pools
 from shoal_controller.operations import runs
 from shoal_controller.operations.context import Context
-from shoal_controller.store import nodes, tasks
+from shoal_controller.store import applications, nodes, tasks
 from shoal_controller.store.database import Tx
 from shoal_protocol.messages import FileReply, FileRequest, Message
 from shoal_protocol.sharedkey import SignedParts, sign
@@ -108,6 +109,9 @@ class House:
 
     def account(self, name: str) -> Context | None:
         return self.ctx if name == ACCOUNT else None
+
+    def contexts(self) -> Iterable[Context]:
+        return (self.ctx,)
 
 
 @dataclass
@@ -303,5 +307,17 @@ async def with_run(house: House, task_id: str = "t1") -> None:
         node_serial = runs.node_serial(house.ctx, node_id)
         tx.changes.append(runs.moved(house.ctx, task, placed)._replace(node=node_serial))
         tx.changes.append(runs.moved(house.ctx, placed, ended))
+
+    await house.ctx.settle(decide)
+
+
+async def with_application(house: House, application_id: str = "a1") -> None:
+    """Let there be an application with one package that pools and tasks may refer to."""
+    now = house.clock.now()
+
+    def decide(tx: Tx) -> None:
+        serial = applications.insert(tx, Application(0, application_id, "app-a1", now, now))
+        package = Package(0, serial, "1.0", "1.0.zip", now, now, PackageState.ACTIVE, "zip", now)
+        applications.insert_package(tx, package)
 
     await house.ctx.settle(decide)

@@ -20,6 +20,7 @@ from tests.conformance.conftest import (
     job_body,
     pool_body,
     task_body,
+    with_application,
     with_node,
     with_run,
 )
@@ -38,6 +39,8 @@ class Case(NamedTuple):
 
 
 CASES: Mapping[str, Case] = {
+    "list_applications": Case(200),
+    "get_application": Case(200),
     "list_pools": Case(200),
     "create_pool": Case(201, "EDL", pool_body("p2")),
     "delete_pool": Case(202),
@@ -98,10 +101,12 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
     await caller.make("/jobs/j1/tasks", task_body("t1"))
     await caller.make("/jobs/j1/tasks", task_body("t2"))
     await with_run(house)
+    await with_application(house)
     node_id = await with_node(house)
     entry = FileEntry("stdout.txt", False, 5, house.clock.now(), 0o100644)
     house.links.replies = [FileReply(0, entries=(entry,)), FileReply(0, data=b"hello")]
     return {
+        "applicationId": "a1",
         "poolId": "p1",
         "nodeId": node_id,
         "jobId": "j1",

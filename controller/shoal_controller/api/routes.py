@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from shoal_controller.api import account, files, jobs, nodes, pools, tasks
+from shoal_controller.api import account, applications, files, jobs, nodes, pools, tasks
 from shoal_controller.api.call import Call
 from shoal_controller.core.errors import Refused
 
@@ -65,8 +65,13 @@ _STATISTICS_END: Final = "2022-10-01.16.0"
 
 ROUTES: Final[Sequence[Route]] = (
     # applications
-    Route("list_applications", "GET", "/applications"),
-    Route("get_application", "GET", "/applications/{applicationId}"),
+    Route("list_applications", "GET", "/applications", applications.list_applications),
+    Route(
+        "get_application",
+        "GET",
+        "/applications/{applicationId}",
+        applications.get_application,
+    ),
     # pools
     Route("get_pool_lifetime_statistics", "GET", "/lifetimepoolstats", until=_STATISTICS_END),
     Route("list_pools", "GET", "/pools", pools.list_pools),

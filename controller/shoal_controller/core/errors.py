@@ -112,6 +112,11 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "MultipleConditionHeadersNotSupported": (400, "Multiple condition headers are not supported."),
     "UnsupportedRequestVersion": (400, "The specified api-version is not supported."),
+    "MissingApiVersionParameter": (
+        400,
+        "The api-version query parameter (?api-version=) is required for all requests.",
+    ),
+    "InvalidApiVersionParameter": (400, "The api-version is invalid."),
     "OutOfRangePriority": (400, "The priority specified is outside the permissible range."),
     "InvalidConstraintValue": (400, "The value provided for one of the constraints is invalid."),
     "TaskDependenciesNotSpecifiedOnJob": (
@@ -138,6 +143,8 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "JobNotFound": (404, "The specified job does not exist."),
     "TaskNotFound": (404, "The specified task does not exist."),
     "FileNotFound": (404, "The specified file does not exist."),
+    "ApplicationNotFound": (404, "The specified application does not exist."),
+    "ApplicationPackageNotFound": (404, "The specified application package does not exist."),
     # 405, 411, 413, 416
     "UnsupportedHttpVerb": (405, "The resource doesn't support specified Http Verb."),
     "MissingContentLengthHeader": (411, "The Content-Length header was not specified."),
@@ -180,6 +187,14 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "PoolExists": (409, "The specified pool already exists."),
     "JobExists": (409, "The specified job already exists."),
     "TaskExists": (409, "The specified task already exists."),
+    "ApplicationQuotaReached": (
+        409,
+        "The application quota for the account has been reached.",
+    ),
+    "ApplicationPackageQuotaReached": (
+        409,
+        "The package quota for the application has been reached.",
+    ),
     "PoolQuotaReached": (409, "The pool quota for the account has been reached."),
     "ActiveJobAndScheduleQuotaReached": (
         409,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from shoal_controller.clock import Clock
 from shoal_controller.core.account import Account
@@ -46,6 +46,45 @@ class Links(Protocol):
         ...
 
 
+class BlobFacts(NamedTuple):
+    """What is known of a blob. `tag` names this version of its content; size in bytes."""
+
+    size: int
+    tag: str
+
+
+class Blobs(Protocol):
+    """The account's own storage. What does not answer, or cannot be written, is Unavailable."""
+
+    async def create_container(self, name: str) -> None:
+        """Make a container; harmless when it is there."""
+        ...
+
+    async def find(self, container: str, blob: str) -> BlobFacts | None:
+        """Return what is known of a blob, or None."""
+        ...
+
+    async def read(
+        self, container: str, blob: str, tag: str, offset: int, length: int
+    ) -> bytes | None:
+        """Return bytes of that version of a blob, or None when it is no more."""
+        ...
+
+    async def delete(self, container: str, blob: str | None) -> None:
+        """Remove a blob, or the whole container; harmless when it is gone."""
+        ...
+
+    def signed_url(
+        self, container: str, blob: str, permissions: str, begin: datetime, end: datetime
+    ) -> str:
+        """Return a URL that lets its holder do what the letters say, between two times."""
+        ...
+
+    def new_token(self) -> str:
+        """Return 32 hexadecimal digits that nothing else has, and nobody can guess."""
+        ...
+
+
 @dataclass(slots=True)
 class Wakes:
     """One event per loop: set when it has something to do."""
@@ -72,6 +111,7 @@ class Context:
         public_url: str = "",
         limits: Limits | None = None,
         reserve_bytes: int = 0,
+        blobs: Blobs | None = None,
         commit_inline: bool = False,
         store_type: type[Database] = Database,
     ) -> None:
@@ -80,11 +120,13 @@ class Context:
         path        the SQLite file
         public_url  of this controller's API, without a trailing slash: what tasks are told
         reserve_bytes  of the disk, kept for ending and deleting; 0: none
+        blobs       the account's storage; None: it has none, and so no applications
         store_type  the simulation brings one whose disk is slow, full and breaks down
         """
         self.account = account
         self.clock = clock
         self.links = links
+        self.blobs = blobs
         self.public_url = public_url
         self.limits = limits or Limits()
         self.wakes = Wakes()

@@ -41,7 +41,6 @@ ROUND_S: Final = 0.003
 """After so long the writer lets others have the loop, in the middle of a group if need be."""
 GROUP_S_MAX: Final = 0.05
 """A group is committed after so long even if more is waiting, so that nobody waits long."""
-SCHEMA_VERSION: Final = 1
 READERS_MAX: Final = 2
 NO_ROOM: Final = (
     "the controller's disk is full: delete jobs or tasks, or make room on it, before anything new"
@@ -355,15 +354,32 @@ def _on_snapshot(reader: sqlite3.Connection, ask: Callable[[sqlite3.Connection],
         reader.execute("ROLLBACK")
 
 
+def schemas() -> list[str]:
+    """Return what makes the newest schema of an empty file: version 1, then each migration.
+
+    A migration is a numbered file; what was released is never changed again.
+    """
+    store = files("shoal_controller.store")
+    numbered = sorted(
+        (file for file in store.joinpath("migrations").iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    for number, file in enumerate(numbered, 2):
+        assert file.name.startswith(f"{number:04}_"), file.name
+    return [file.read_text("utf-8") for file in (store.joinpath("schema.sql"), *numbered)]
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
+    known = schemas()
+    if version > len(known):
         raise SystemExit(
-            f"the state was written by a newer Shoal (schema {version}, known {SCHEMA_VERSION})"
+            f"the state was written by a newer Shoal (schema {version}, known {len(known)})"
         )
-    if version == 0:
-        version_sql = f"PRAGMA user_version = {SCHEMA_VERSION};"
-        connection.executescript(f"BEGIN; {_sql('schema.sql')} {version_sql} COMMIT;")
+    for number in range(version + 1, len(known) + 1):
+        connection.executescript(
+            f"BEGIN; {known[number - 1]}\nPRAGMA user_version = {number}; COMMIT;"
+        )
     _make_indexes(connection)
 
 
