@@ -14,6 +14,7 @@ from shoal_controller import serving
 from shoal_controller.api.auth import Controller, authenticate
 from shoal_controller.api.call import Call, check_length, parse_query, raw_path
 from shoal_controller.api.errors import error_response, of_http
+from shoal_controller.api.management import door as management
 from shoal_controller.api.options import check_options
 from shoal_controller.api.paging import integer_parameter
 from shoal_controller.api.routes import Router
@@ -69,7 +70,12 @@ class _Door:
         del handler  # whatever the router made of the target (`*`, `a:80`), credentials come first
         request_id = str(uuid.uuid4())
         _request_id.set(request_id)
+        is_management = management.owns(request)
         try:
+            if is_management:
+                return await management.dispatch(
+                    self._controller, request, request_id, base_url(request)
+                )
             return await self.dispatch(request)
         except Refused as error:
             refused = error
@@ -84,6 +90,8 @@ class _Door:
             log.exception("request %s failed: %s %s", request_id, request.method, path)
             refused = Refused("InternalError")
         now = self._controller.clock.now()
+        if is_management:
+            return management.error_response(request, refused, request_id, now)
         return error_response(
             refused, request_id, now, base_url(request), is_head=request.method == "HEAD"
         )
@@ -167,8 +175,12 @@ _DOOR: Final = web.AppKey("door", _Door)
 
 async def _add_standard_headers(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
+    request_id = _request_id.get("") or str(uuid.uuid4())
+    if management.owns(request):
+        management.add_headers(request, response, request_id)
+        return
     headers.update(STANDARD_HEADERS)
-    headers["request-id"] = _request_id.get("") or str(uuid.uuid4())
+    headers["request-id"] = request_id
     if request.headers.get("return-client-request-id", "").lower() == "true":
         client_id = request.headers.get("client-request-id", "")[:_CLIENT_ID_CHARACTERS_MAX]
         if client_id.isascii() and client_id.isprintable():

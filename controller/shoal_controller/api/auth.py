@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -26,6 +26,10 @@ class Controller(Protocol):
 
     def account(self, name: str) -> Context | None:
         """Return the account of that name, or None."""
+        ...
+
+    def contexts(self) -> Iterable[Context]:
+        """Return all accounts."""
         ...
 
 

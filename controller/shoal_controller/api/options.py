@@ -10,8 +10,8 @@ from typing import Final
 
 from shoal_controller.core.errors import Refused
 
-_LIST: Final = frozenset({"maxresults", "$skiptoken"})
-_FILTERED: Final = _LIST | {"$filter"}
+LIST: Final = frozenset({"maxresults", "$skiptoken"})
+_FILTERED: Final = LIST | {"$filter"}
 _SELECTED: Final = _FILTERED | {"$select"}
 _WHOLE: Final = _SELECTED | {"$expand"}
 _ONE: Final = frozenset({"$select", "$expand"})
@@ -19,7 +19,7 @@ _FORCE: Final = frozenset({"force"})
 _NONE: Final[frozenset[str]] = frozenset()
 
 OPTIONS: Final[Mapping[str, frozenset[str]]] = {
-    "list_applications": _LIST,
+    "list_applications": LIST,
     "list_pools": _WHOLE,
     "list_pool_usage_metrics": _FILTERED | {"starttime", "endtime"},
     "get_pool": _ONE,
@@ -55,9 +55,13 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 _KNOWN: Final = frozenset[str]().union(*OPTIONS.values())
 
 
-def check_options(operation: str, names: Iterable[str]) -> None:
+def check_options(
+    operation: str,
+    names: Iterable[str],
+    options: Mapping[str, frozenset[str]] = OPTIONS,
+) -> None:
     """Raise Refused for a parameter, in lower case, that is of no meaning to an operation."""
-    taken = OPTIONS.get(operation, _NONE)
+    taken = options.get(operation, _NONE)
     for name in names:
         if name not in taken and (name in _KNOWN or name.startswith("$")):
             others = f"it takes {', '.join(sorted(taken))}" if taken else "it takes none"

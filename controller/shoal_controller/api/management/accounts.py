@@ -1,0 +1,25 @@
+"""Handlers of accounts: what they are, and their keys."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from shoal_controller.api.call import Call
+from shoal_controller.api.management import wire
+
+
+async def list_accounts(call: Call) -> web.Response:
+    return wire.listing(call, [wire.write_account(call)])  # credentials are of one account
+
+
+async def get_account(call: Call) -> web.Response:
+    return wire.entity(wire.write_account(call))
+
+
+async def list_keys(call: Call) -> web.Response:
+    return wire.entity(wire.write_keys(call.ctx.account))
+
+
+async def sync_auto_storage_keys(call: Call) -> web.Response:
+    del call  # the storage is the account's own: there is nothing that could be out of step
+    return web.Response(status=204)
