@@ -23,7 +23,7 @@ test: check  ## all but the end-to-end tests
 	$(BIN)/pytest -q tests/contracts tests/conformance
 	$(BIN)/python -m tests.simulation --seeds 20
 
-e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done clients  ## real processes, real clients
+e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done .venv-management/.done clients  ## real clients
 	$(BIN)/pytest -q tests/e2e
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
@@ -87,6 +87,11 @@ clients: $(CLIENTS:%=.venv-batch-%/.done) $(if $(shell command -v npm),.venv-bat
 	$(PYTHON) -m venv --clear --without-pip $(@D)
 	$(BIN)/pip --python $(@D)/bin/python install $(PIP_FLAGS) --no-compile -c $< \
 	  azure-batch==$* $(if $(filter 15.%,$*),aiohttp) $(if $(filter 1.%,$*),setuptools)
+	@touch $@
+
+.venv-management/.done: tests/e2e/requirements-management.txt
+	$(PYTHON) -m venv .venv-management
+	.venv-management/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
 constraints:  ## take the newest versions that pyproject.toml allows

@@ -90,9 +90,13 @@ class Client:
         """Do an action or create something; returns the answer's JSON, `{}` if it has none."""
         return await self._json("POST", path, query, body)
 
-    async def patch(self, path: str, body: Json) -> None:
+    async def put(self, path: str, body: Json | None = None, **query: str) -> Json:
+        """Make a resource what the body says; returns it."""
+        return await self._json("PUT", path, query, body)
+
+    async def patch(self, path: str, body: Json, **query: str) -> None:
         """Change properties of a resource."""
-        await self._json("PATCH", path, {}, body)
+        await self._json("PATCH", path, query, body)
 
     async def delete(self, path: str, **query: str) -> None:
         """Delete a resource. One that an earlier try already deleted counts as deleted."""
@@ -127,7 +131,7 @@ class Client:
                 values = values[:left]
                 left -= len(values)
             yield values
-            link = page.get("odata.nextLink")
+            link = page.get("odata.nextLink") or page.get("nextLink")
             if not link or left == 0:
                 return
             link = self._own_link(link)

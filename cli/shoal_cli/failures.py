@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 
@@ -71,9 +72,11 @@ def _explained(content: bytes) -> tuple[str, list[str]]:
     """Return code and reasons of an error body; both empty where it is not one of the API's."""
     try:
         found = json.loads(content)
+        if isinstance(found.get("error"), dict):
+            found = _as_of_batch(found["error"])
         code = str(found["code"])
         lines = str(found["message"]["value"]).splitlines()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "", []
     # The last two lines are the request's id and time; the id alone helps who runs the service.
     text = [line for line in lines if not line.startswith(("RequestId:", "Time:"))]
@@ -83,6 +86,16 @@ def _explained(content: bytes) -> tuple[str, list[str]]:
     if code == "InternalError":
         why += [line for line in lines if line.startswith("RequestId:")]
     return code, why
+
+
+def _as_of_batch(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error of the management interface in the Batch API's form."""
+    details = [detail for detail in error.get("details") or [] if isinstance(detail, dict)]
+    return {
+        "code": error["code"],
+        "message": {"value": error["message"]},
+        "values": [{"key": d.get("code"), "value": d.get("message")} for d in details],
+    }
 
 
 def _skew(date: str | None) -> timedelta | None:

@@ -18,6 +18,10 @@ _HINTS: Final[Mapping[str, str]] = {
     "JobNotFound": "`shoal job list` shows the jobs there are",
     "TaskNotFound": "`shoal task list {job}` shows the tasks of the job",
     "FileNotFound": "`shoal file list {target}` shows the files there are",
+    "ApplicationNotFound": "`shoal app list` shows the applications there are",
+    "ApplicationPackageNotFound": "`shoal app show {app}` shows its packages",
+    "ApplicationQuotaReached": "delete one that is not needed: `shoal app list`",
+    "ApplicationPackageQuotaReached": "delete one that is not needed: `shoal app show {app}`",
     "PoolExists": "choose another id, or use the pool: `shoal pool show {pool}`",
     "JobExists": "choose another id, or delete the old job: `shoal job delete {job}`",
     "TaskExists": "choose another id, or delete the old task: `shoal task delete {job} {task}`",
@@ -55,7 +59,13 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-_NOUNS: Final = {"pools": "pool", "nodes": "node", "jobs": "job", "tasks": "task"}
+_NOUNS: Final = {
+    "pools": "pool",
+    "nodes": "node",
+    "jobs": "job",
+    "tasks": "task",
+    "applications": "app",
+}
 
 
 def hint(
@@ -67,7 +77,7 @@ def hint(
 ) -> str | None:
     """Return what to do about an error code, or None where nothing is known.
 
-    segments  the resources of the request's path: pool, node, job, task, target
+    segments  the resources of the request's path: pool, node, job, task, app, target
     sources   where each setting came from, as settings.py knows it
     skew      this machine's clock minus the service's, if the answer told
     """
@@ -80,7 +90,7 @@ def hint(
         return None
     named = ", ".join(f"{name} from {sources[name]}" for name in ("account", "key", "endpoint")
                       if name in sources)  # fmt: skip
-    placeholders = {name: name.upper() for name in ("pool", "node", "job", "task", "target")}
+    placeholders = {name: name.upper() for name in (*_NOUNS.values(), "target")}
     return template.format(**{**placeholders, **segments, "sources": named or "see --help"})
 
 

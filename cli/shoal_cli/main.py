@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "node": ("shoal_cli.commands.node:node", "Nodes: where tasks run."),
     "job": ("shoal_cli.commands.job:job", "Jobs: groups of tasks."),
     "task": ("shoal_cli.commands.task:task", "Tasks: commands that run on nodes."),
+    "app": ("shoal_cli.commands.app:app", "Applications: programs for nodes."),
     "file": ("shoal_cli.commands.file:file", "Files of tasks and nodes."),
     "images": ("shoal_cli.commands.images:images", "List the images that nodes can have."),
     "completion": ("shoal_cli.commands.completion:completion", "Print completions for a shell."),

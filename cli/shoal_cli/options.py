@@ -37,6 +37,21 @@ class NodeId(Id):
         return super().convert(value.rstrip(f"{ELLIPSIS}."), param, ctx)
 
 
+class Version(Id):
+    """The version of an application."""
+
+    name = "version"
+    _form = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the version, or fail as a usage error."""
+        if not self._form.match(value) or not value.strip("."):
+            self.fail(
+                f"'{value}' is not a version: use letters, digits, '-', '_' and '.'", param, ctx
+            )
+        return value
+
+
 class Duration(click.ParamType):
     """A length of time: `90`, `15m`, `1h30m`, `PT90S`; gives the API's form."""
 
@@ -91,6 +106,7 @@ class Count(click.ParamType):
         return number
 
 
+VERSION = Version()
 ID, NODE_ID, DURATION, PAIR, ENV = Id(), NodeId(), Duration(), Pair(), Pair(from_environment=True)
 
 # --- options --------------------------------------------------------------------------------------

@@ -226,6 +226,8 @@ def for_people(resource: Json, column: Column, now: datetime, *, is_short: bool 
     value = column.get(resource)
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if column.kind == "time":
         return short_time(str(value), now)
     if column.kind == "duration":

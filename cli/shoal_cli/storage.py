@@ -172,6 +172,38 @@ class Container:
         return base64.b64encode(digest).decode()
 
 
+async def put_signed(url: str, local: Path) -> None:
+    """Upload a file to the blob that a signed URL leads to."""
+    length, _ = _facts(local)
+    parts = urlsplit(url)
+    where = f"PUT {parts.path}"  # what stands behind the path lets its reader write
+    headers = {
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-version": STORAGE_VERSION,
+        "Content-Type": "application/zip",
+        "Content-Length": str(length),
+    }
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.put(
+                URL(url, encoded=True), data=_read(local), headers=headers, allow_redirects=False
+            ) as answer,
+        ):
+            if answer.status != 201:
+                code = answer.headers.get("x-ms-error-code") or answer.reason or ""
+                raise Fault(
+                    f"the storage refused it: {code}", where=f"{where} answered {answer.status}"
+                )
+    except (aiohttp.ClientError, TimeoutError) as err:
+        raise Unreachable(
+            f"the storage does not answer: {err or type(err).__name__}",
+            where=f"{where} at {parts.scheme}://{parts.netloc}",
+            mend="can the address that the service gives its storage be reached from here?",
+        ) from err
+
+
 def _connection(text: str) -> dict[str, str]:
     parts: dict[str, str] = {}
     for pair in text.split(";"):

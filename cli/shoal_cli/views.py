@@ -6,7 +6,7 @@ list, and only what fits is shown in a table (`wide` columns are left to `show`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,6 +107,23 @@ def _mode(file: Json) -> str | None:
     return mode.removeprefix("0o")[-4:] if isinstance(mode, str) else None
 
 
+def package_state(package: Json) -> str:
+    """Return a package's version, with its state unless it is the usual one."""
+    state = str(at("properties", "state")(package)).lower()
+    return f"{package.get('name')}" + ("" if state == "active" else f" ({state})")
+
+
+def application_columns(versions: Mapping[str, Sequence[str]]) -> Sequence[Column]:
+    """Return the columns of applications. `versions`: what to tell of each one's packages."""
+    return (
+        Column("id", at("name"), "id"),
+        Column("default", at("properties", "defaultVersion")),
+        Column("versions", lambda found: ", ".join(versions.get(str(found.get("name")), ()))),
+        Column("updates", at("properties", "allowUpdates")),
+        Column("name", at("properties", "displayName")),
+    )
+
+
 POOL: Final[Sequence[Column]] = (
     Column("id", at("id"), "id"),
     Column("state", at("state"), "state"),
@@ -178,6 +195,12 @@ TASK: Final[Sequence[Column]] = (
     Column("files kept", at("constraints", "retentionTime"), "duration", wide=True),
     Column("environment", _pairs("environmentSettings"), wide=True),
     Column("name", at("displayName"), wide=True),
+)
+PACKAGE: Final[Sequence[Column]] = (
+    Column("version", at("name"), "id"),
+    Column("state", at("properties", "state"), "state"),
+    Column("format", at("properties", "format")),
+    Column("activated", at("properties", "lastActivationTime"), "time"),
 )
 FILE: Final[Sequence[Column]] = (
     Column("name", _file_name, "id"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -201,6 +203,30 @@ def test_nodes_are_listed_steered_and_removed(environment: dict[str, str]) -> No
     assert "shared/" in names
     shoal(environment, "node", "remove", "nodes", first)
     shoal(environment, "pool", "delete", "nodes", "--wait")
+
+
+def test_an_applications_whole_life(environment: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "prog"
+    program.mkdir()
+    (program / "run.sh").write_text("#!/bin/sh\necho hello\n")
+    shutil.make_archive(str(program), "zip", program)
+    for version in ("1.0", "1.1-beta"):
+        shoal(environment, "app", "upload", "prog", version, "prog.zip", cwd=tmp_path)
+    again = ["app", "upload", "prog", "1.0", "prog.zip", "--default", "--name", "A program"]
+    shoal(environment, *again, cwd=tmp_path)
+    line = shoal(environment, "app", "list", "-o", "tsv").stdout
+    assert line == "prog\t1.0\t1.0, 1.1-beta\ttrue\tA program\n"
+    shown = json.loads(shoal(environment, "app", "show", "prog", "1.0", "-o", "json").stdout)
+    assert shown["properties"]["state"] == "Active"
+    with urllib.request.urlopen(shown["properties"]["storageUrl"]) as content:
+        assert content.read() == (tmp_path / "prog.zip").read_bytes()
+    shoal(environment, "app", "delete", "prog", "1.0")
+    assert shoal(environment, "app", "list", "-o", "tsv").stdout.startswith("prog\t\t1.1-beta\t")
+    told = shoal(environment, "app", "set-default", "prog", "1.0", code=1).stderr
+    assert "defaultVersion" in told
+    shoal(environment, "app", "delete", "prog")
+    assert shoal(environment, "app", "list", "-q").stdout == ""
+    assert "shoal app list" in shoal(environment, "app", "show", "prog", code=1).stderr
 
 
 def test_a_wrong_key_is_refused_and_explained(environment: dict[str, str]) -> None:

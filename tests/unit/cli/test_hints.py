@@ -20,6 +20,11 @@ from shoal_cli.main import cli
         ("/pools/p/nodes/n/reboot", {"pool": "p", "node": "n", "target": "--node p/n"}),
         ("/jobs/j/addtaskcollection", {"job": "j"}),
         ("/jobs/jobs/tasks/t/files/x", {"job": "jobs", "task": "t", "target": "jobs/t"}),
+        (
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/b"
+            "/applications/a/versions/1",
+            {"app": "a"},
+        ),
     ],
 )
 def test_a_path_names_its_resources(path: str, expected: dict[str, str]) -> None:
