@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +16,8 @@ from shoal_controller.api.management.access import authenticate
 from shoal_controller.api.management.routes import OPTIONS, VERSIONS, find_route
 from shoal_controller.api.management.wire import JSON_TYPE
 from shoal_controller.api.options import check_options
-from shoal_controller.api.versions import Version
+from shoal_controller.api.versions import NEWEST, Version
+from shoal_controller.api.versions import VERSIONS as BATCH_VERSIONS
 from shoal_controller.api.wire.values import timestamp
 from shoal_controller.core.errors import Refused
 from shoal_protocol.sharedkey import SignedParts
@@ -85,7 +87,7 @@ def _version(name: str) -> Version:
             f"The api-version '{name[:64]}' is invalid. The supported versions are "
             f"'{','.join(VERSIONS)}'.",
         )
-    return Version(name, {}, {}, {})
+    return replace(BATCH_VERSIONS[NEWEST], name=name)
 
 
 def error_response(

@@ -28,4 +28,5 @@ KINDS: Final[Mapping[str, str]] = {
     "task": "BatchTask",
     "task_added": "BatchTaskCreateResult",
     "task_counts": "BatchTaskCountsResult",
+    "application": "BatchApplication",
 }
