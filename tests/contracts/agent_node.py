@@ -19,7 +19,7 @@ from tests.contracts.scripted_controller import TOKEN, ScriptedController
 class AgentNode:
     """A node in a folder; its agent may be killed and started again."""
 
-    def __init__(self, folder: Path, config: NodeConfig, **settings: str) -> None:
+    def __init__(self, folder: Path, config: NodeConfig, **settings: str | int) -> None:
         self.folder = folder
         self.root = folder / "root"
         self.controller = ScriptedController(config)

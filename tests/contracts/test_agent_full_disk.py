@@ -1,4 +1,4 @@
-"""A node whose disk is full to the last block: tasks still end, and their files can be removed."""
+"""A node whose disk is full: it says so; and tasks still end, and their files can be removed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from shoal_protocol.messages import KillTask, RemoveTaskFiles, RunGone, RunStarted
+from shoal_protocol.messages import (
+    FileAction,
+    FileReply,
+    FileRequest,
+    KillTask,
+    NodeReport,
+    RemoveTaskFiles,
+    RunGone,
+    RunStarted,
+)
 from tests.contracts.agent_node import AgentNode
 from tests.contracts.conftest import CONFIG
 from tests.disks import fill, small_disk
@@ -20,7 +29,8 @@ GREEDY = "/bin/sh -c 'while :; do head -c 300000 /dev/zero >> big; done 2>/dev/n
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[AgentNode]:
     with small_disk(tmp_path / "disk", "24m") as folder:
-        node = AgentNode(folder, CONFIG)
+        # Such a node would start nothing any more, if it looked at its disk.
+        node = AgentNode(folder, CONFIG, disk_reserved_percent=0)
         await node.begin()
         try:
             await node.controller.ready()
@@ -70,3 +80,38 @@ async def test_an_agent_that_starts_on_a_full_disk_goes_on(node: AgentNode) -> N
         await _use_the_journal(node)
     node.controller.tell(KillTask(run))
     await node.controller.hear(RunGone)
+
+
+async def test_a_node_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", "24m") as folder:
+        node = AgentNode(folder, CONFIG)
+        await node.begin()
+        try:
+            await _fill_and_make_room(node)
+        finally:
+            await node.end()
+
+
+async def _fill_and_make_room(node: AgentNode) -> None:
+    await node.controller.ready()
+    greedy = node.run(
+        "/bin/sh -c 'echo $AZ_BATCH_TASK_RESERVED_EPHEMERAL_DISK_SPACE_BYTES;"
+        " cat /dev/zero > $AZ_BATCH_NODE_SHARED_DIR/big; sleep 1000'"
+    )
+    full: NodeReport = await node.controller.until(
+        lambda: next((r for r in node.controller.all(NodeReport) if r.errors), None)
+    )
+    assert [error.code for error in full.errors] == ["DiskFull"]
+    assert full.ready
+    assert int((node.task(greedy) / "stdout.txt").read_text()) == (24 << 20) // 10
+    waiting = node.run("/bin/true")
+    node.controller.tell(KillTask(greedy), FileRequest(1, FileAction.DELETE, "shared/big"))
+    await node.controller.hear(RunGone)
+    (reply,) = await node.controller.hear(FileReply)
+    assert reply.error == ""
+    assert not node.task(waiting).exists()
+    await node.controller.until(lambda: node.controller.all(NodeReport)[-1].errors == ())
+    (end,) = await node.controller.results(waiting)
+    assert end.exit.exit_code == 0

@@ -7,12 +7,9 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from shoal_protocol.messages import (
     FileAction,
@@ -215,46 +212,6 @@ async def test_a_new_life_of_the_controller_learns_of_files_whose_tasks_are_gone
         while node.task(run).exists():
             await asyncio.sleep(0.1)
     assert node.task(other).exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MiB of the test's own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-async def test_a_node_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(
-    small_disk: Path,
-) -> None:
-    """Everything of the node is on it: not even its journal has room."""
-    node = AgentNode(small_disk, CONFIG)
-    await node.begin()
-    try:
-        await node.controller.ready()
-        first = node.run(
-            "/bin/sh -c 'echo $AZ_BATCH_TASK_RESERVED_EPHEMERAL_DISK_SPACE_BYTES;"
-            " cat /dev/zero > $AZ_BATCH_NODE_SHARED_DIR/big; sleep 1000'"
-        )
-        full: NodeReport = await node.controller.until(
-            lambda: next((r for r in node.controller.all(NodeReport) if r.errors), None)
-        )
-        assert [error.code for error in full.errors] == ["DiskFull"]
-        assert full.ready
-        assert int((node.task(first) / "stdout.txt").read_text()) == (16 << 20) // 10
-        second = node.run("/bin/true")
-        await asyncio.sleep(0.5)
-        assert (await ask(node, FileAction.DELETE, "shared/big")).error == ""
-        await node.controller.until(lambda: node.controller.all(NodeReport)[-1].errors == ())
-        (end,) = await node.controller.results(second)
-        assert end.exit.exit_code == 0
-    finally:
-        await node.end()
 
 
 async def ask(node: AgentNode, action: FileAction, path: str, **fields: object) -> FileReply:
