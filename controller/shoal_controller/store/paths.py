@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from shoal_controller.core.odata.fields import JOBS, TASKS, fold
+from shoal_controller.core.odata.fields import JOBS, fold
 from shoal_controller.core.odata.parse import Compare, Filter, Not, Or
 from shoal_controller.store.bounds import EVERYTHING, Bounds, Interval, Intervals
 
@@ -135,7 +135,7 @@ def of_jobs(bounds: Bounds) -> Iterator[Way]:
     yield (Walk(),)
 
 
-_TASK_STATES: Final = TASKS["state"].values
+_TASK_STATES: Final = ("completed", "running", "preparing", "active")
 
 
 def of_tasks(bounds: Bounds) -> Iterator[Way]:
@@ -149,6 +149,9 @@ def of_tasks(bounds: Bounds) -> Iterator[Way]:
     if is_over or bounds.has("state", "state_at"):
         allowed = [state for state in states if bounds.allows("state", state)]
         yield tuple(walk for state in allowed for walk in _tasks_of_state(bounds, state))
+        if bounds.has("state_at") and allowed[-1:] == ["active"]:
+            others = (walk for state in allowed[:-1] for walk in _tasks_of_state(bounds, state))
+            yield (*others, *_active_tasks_by_time(bounds))
     if bounds.has("started_at"):
         # Any comparison tells SQLite that what the partial index demands is there: a value.
         yield _walks("tasks_started", "started_at", bounds.of("started_at"))
@@ -175,26 +178,29 @@ def _tasks_of_state(bounds: Bounds, state: str) -> Way:
         case "completed":
             results = [name for name in ("failure", "success") if bounds.allows("result", name)]
             return tuple(walk for name in results for walk in _ended_tasks(bounds, name))
-        case "active" if bounds.has("state_at"):
-            return (
-                *_walks(
-                    "tasks_by_creation",
-                    "created_at",
-                    bounds.of("created_at", "state_at"),
-                    test="state = 'active' AND state_at = created_at",
-                ),
-                *_walks(
-                    "tasks_requeued",
-                    "state_at",
-                    bounds.of("state_at"),
-                    "state = 'active' AND state_at <> created_at",
-                ),
-            )
         case "active":
             return (Walk("tasks_active", condition="state = 'active'"),)
         case _:
             test = f"state = '{state}'"
             return (Walk("tasks_placed", "node_id", condition="is_placed = 1", test=test),)
+
+
+def _active_tasks_by_time(bounds: Bounds) -> Way:
+    """Those that never ran are active since they were created; the others are few."""
+    return (
+        *_walks(
+            "tasks_by_creation",
+            "created_at",
+            bounds.of("created_at", "state_at"),
+            test="state = 'active' AND state_at = created_at",
+        ),
+        *_walks(
+            "tasks_requeued",
+            "state_at",
+            bounds.of("state_at"),
+            "state = 'active' AND state_at <> created_at",
+        ),
+    )
 
 
 def _ended_tasks(bounds: Bounds, result: str, test: str = "") -> Way:
