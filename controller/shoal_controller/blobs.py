@@ -11,8 +11,8 @@ from urllib.parse import quote
 from shoal_controller.blobgateway import BlobStore, StorageError, sign_blob_sas
 from shoal_controller.blobgateway.conditions import Conditions, format_etag
 from shoal_controller.blobgateway.ranges import ByteRange
+from shoal_controller.core.application import BlobFacts
 from shoal_controller.core.errors import Unavailable
-from shoal_controller.operations.context import BlobFacts
 
 _GONE: Final = frozenset({"BlobNotFound", "ContainerNotFound"})
 _TOKEN_BYTES: Final = 16

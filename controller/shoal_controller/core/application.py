@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shoal_controller.core.errors import Refused, invalid_property, missing_property
 from shoal_controller.core.ids import fold
@@ -77,6 +77,13 @@ class Package:
     format: str | None = None
     activated_at: datetime | None = None
     tags: Tags = ()
+
+
+class BlobFacts(NamedTuple):
+    """What is known of an upload. `tag` names this version of its content; size in bytes."""
+
+    size: int
+    tag: str
 
 
 def check_version(value: object, name: str = "version") -> str:

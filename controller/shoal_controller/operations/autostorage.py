@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 
-from shoal_controller.core.application import FORMAT
+from shoal_controller.core.application import FORMAT, BlobFacts
 from shoal_controller.core.archive import BadArchive, examine
 from shoal_controller.core.errors import Refused, Unavailable, invalid_property
-from shoal_controller.operations.context import BlobFacts, Blobs, Context
+from shoal_controller.operations.context import Blobs, Context
 from shoal_controller.store import applications
 
 

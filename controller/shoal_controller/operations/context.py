@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from shoal_controller.clock import Clock
 from shoal_controller.core.account import Account
+from shoal_controller.core.application import BlobFacts
 from shoal_controller.core.changes import JobPut, NodePut, PoolPut, Standing, TaskMoved
 from shoal_controller.core.index import Index
 from shoal_controller.core.scheduler import Limits
@@ -44,13 +45,6 @@ class Links(Protocol):
     def forget(self, node_serial: int) -> None:
         """The node is no more: close its link and drop what was queued for it."""
         ...
-
-
-class BlobFacts(NamedTuple):
-    """What is known of a blob. `tag` names this version of its content; size in bytes."""
-
-    size: int
-    tag: str
 
 
 class Blobs(Protocol):

@@ -12,10 +12,10 @@ import pytest
 
 from shoal_controller.blobgateway import BlobStore, pieces_of
 from shoal_controller.blobs import AccountBlobs
+from shoal_controller.core.application import BlobFacts
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.loops.applications import LOOP
 from shoal_controller.operations import applications, packages
-from shoal_controller.operations.context import BlobFacts
 from tests.unit.controller.operations.conftest import House
 
 
