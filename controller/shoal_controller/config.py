@@ -1,36 +1,29 @@
-"""What a controller is told from outside: one frozen Config, from controller.toml, and keys.
+"""What a controller is told from outside: one frozen Config, from controller.toml.
 
 Keys are no configuration: they are made on the first start and live with the account's state.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import re
-import secrets
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from shoal_controller.core.account import Quotas
+from shoal_controller.core.account import ACCOUNT_NAME, QUOTA_MAX, QUOTA_NAMES
 from shoal_controller.core.scheduler import Limits
 
 API_PORT: Final = 10443
 STORAGE_PORT: Final = 10000
 """Where Azurite listens too, so that tools that look for a local storage find this one."""
-ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]{3,24}")
-KEY_BYTES: Final = 64
 _LIMITS: Final = Limits()
 _WHERE: Final = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=QUOTA_MAX)]
 
 
 class BadConfig(Exception):
@@ -59,21 +52,18 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One account: its limits."""
+    """One account: the limits that are set here, and therefore changed only here."""
 
-    dedicated_core_count_max: Count = 100
-    low_priority_core_count_max: Count = 100
-    pool_count_max: Count = 100
-    active_job_count_max: Count = 300
+    dedicated_core_count_max: Count | None = None
+    low_priority_core_count_max: Count | None = None
+    pool_count_max: Count | None = None
+    active_job_count_max: Count | None = None
 
     @property
-    def quotas(self) -> Quotas:
-        return Quotas(
-            self.dedicated_core_count_max,
-            self.low_priority_core_count_max,
-            self.pool_count_max,
-            self.active_job_count_max,
-        )
+    def fixed_quotas(self) -> dict[str, int]:
+        """By their names in core.account.Quotas, those that are set."""
+        found = {name: getattr(self, f"{name}_max") for name in QUOTA_NAMES}
+        return {name: count for name, count in found.items() if count is not None}
 
 
 class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,19 +105,18 @@ class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All a controller is told.
 
-    data  the folder that holds everything; one controller at a time
+    data      the folder that holds everything; one controller at a time
+    accounts  those that are always there; others are made and deleted by command
     """
 
     data: Path
-    accounts: dict[str, AccountSettings]
+    accounts: dict[str, AccountSettings] = {}
     listen: Address = Address(port=API_PORT)
     storage: Address = Address(port=STORAGE_PORT)
     local: LocalSettings = LocalSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
 
     def __post_init__(self) -> None:
-        if not self.accounts:
-            raise ValueError("accounts is empty: name at least one, as [accounts.NAME]")
         for name in self.accounts:
             if not ACCOUNT_NAME.fullmatch(name):
                 raise ValueError(
@@ -176,60 +165,14 @@ host = "127.0.0.1"
 port = {STORAGE_PORT}
 # url = "https://blobs.example.org"
 
-[accounts.myaccount]            # keys are made on the first start: data/accounts/NAME/keys.json
-dedicated_core_count_max = 100
-low_priority_core_count_max = 100
-pool_count_max = 100
-active_job_count_max = 300
+[accounts.myaccount]            # keys are made on the first start: shoal account keys myaccount
+# dedicated_core_count_max = 100         # what is set here is changed only here, not by command
+# low_priority_core_count_max = 100
+# pool_count_max = 100
+# active_job_count_max = 300
 
 [local]                         # nodes that are processes of this machine
 end_with_controller = false     # true: they end when the controller is told to end
 disk_reserved_percent = 10      # with less of the disk free than that, and than
 disk_reserved_bytes_max = 1000000000   # so many bytes, they run no tasks (DiskFull)
 """
-
-
-# --- keys -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AccountKeys:
-    """An account's keys with base64 undone, primary first."""
-
-    batch: tuple[bytes, bytes] = field(repr=False)
-    storage: tuple[bytes, bytes] = field(repr=False)
-
-
-def account_keys(folder: Path) -> AccountKeys:
-    """Return the keys kept in an account's folder, made now if there are none.
-
-    Raises BadConfig when the file was damaged: new keys would lock everyone out silently.
-    """
-    path = folder / "keys.json"
-    if not path.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = {
-            kind: [base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() for _ in range(2)]
-            for kind in ("batch", "storage")
-        }
-        write_private(path, json.dumps(fresh, indent=2) + "\n")
-    try:
-        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[bytes, bytes]])
-        keys = AccountKeys(kept["batch"], kept["storage"])
-    except (msgspec.MsgspecError, KeyError) as err:
-        raise BadConfig(f"{path} is not a pair of keys for batch and storage: {err}") from err
-    if not all((*keys.batch, *keys.storage)):
-        raise BadConfig(f"{path} holds an empty key")
-    return keys
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once and durably, readable by nobody else."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

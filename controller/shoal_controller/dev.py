@@ -29,9 +29,9 @@ from shoal_controller.config import (
     BadConfig,
     Config,
     LocalSettings,
-    write_private,
 )
 from shoal_controller.main import Controller, log_to_stderr, running
+from shoal_controller.privatefile import write_private
 from shoal_controller.providers.local import end_all, remove_tree
 from shoal_controller.providers.users import remove_users
 
@@ -66,13 +66,13 @@ async def serve(data: Path, options: argparse.Namespace, command: Sequence[str])
 
 def environment(controller: Controller) -> dict[str, str]:
     """Return the variables that the SDKs, `az` and azure-storage-blob take their settings from."""
-    keys = controller.keys[ACCOUNT]
-    storage_key = base64.b64encode(keys.storage[0]).decode()
+    account = controller.tenancy.contexts[ACCOUNT].account
+    storage_key = base64.b64encode(account.storage_keys[0]).decode()
     blob_endpoint = f"{controller.storage_url}/{ACCOUNT}"
     return {
         "AZURE_BATCH_ENDPOINT": controller.api_url,
         "AZURE_BATCH_ACCOUNT": ACCOUNT,
-        "AZURE_BATCH_ACCESS_KEY": base64.b64encode(keys.batch[0]).decode(),
+        "AZURE_BATCH_ACCESS_KEY": base64.b64encode(account.keys[0]).decode(),
         "AZURE_STORAGE_CONNECTION_STRING": (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={storage_key};"
             f"BlobEndpoint={blob_endpoint};"

@@ -24,144 +24,66 @@ from aiohttp import web
 
 from shoal_controller import config as configuration
 from shoal_controller.api.app import create_app, create_runner
-from shoal_controller.blobgateway import BlobStore, StorageAccount
 from shoal_controller.blobgateway import create_app as create_storage_app
 from shoal_controller.blobgateway import create_runner as create_storage_runner
-from shoal_controller.blobs import AccountBlobs
 from shoal_controller.clock import Clock, SystemClock
-from shoal_controller.config import AccountKeys, Address, BadConfig, Config
-from shoal_controller.core.account import Account
-from shoal_controller.fleet import Fleet
+from shoal_controller.config import Address, BadConfig, Config
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import applications, driver, jobs, liveness, pools, scheduling
 from shoal_controller.operations.context import Context
-from shoal_controller.providers.local import LocalProvider
 from shoal_controller.reception import Reception
+from shoal_controller.tenancy import Tenancy
 
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
-RESERVE_BYTES: Final = 32 << 20
-"""Of the disk, for each account: twice what its log holds, which has to go where it belongs."""
 
 
 class Controller:
-    """A controller at work: where it listens, its accounts and their keys."""
+    """A controller at work: where it listens, and its accounts."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, tenancy: Tenancy, api_url: str, storage_url: str
+    ) -> None:
         self.config = config
         self.clock = clock
-        self.api_url = ""
-        self.storage_url = ""
-        self.accounts: dict[str, Context] = {}
-        self.keys: dict[str, AccountKeys] = {}
-        self.fleets: dict[str, Fleet] = {}
+        self.tenancy = tenancy
+        self.api_url = api_url
+        self.storage_url = storage_url
 
     def account(self, name: str) -> Context | None:
         """Return the account of that name, or None."""
-        return self.accounts.get(name)
+        return self.tenancy.contexts.get(name)
 
     def contexts(self) -> Iterable[Context]:
         """Return all accounts."""
-        return self.accounts.values()
+        return list(self.tenancy.contexts.values())
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Controller]:
     """Run a controller for as long as the context lasts; raise BadConfig when it cannot start."""
-    controller = Controller(config, SystemClock())
-    registry = Registry(controller.clock)
+    clock = SystemClock()
+    registry = Registry(clock)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(config.data))
         api_socket = stack.enter_context(_listening("listen", config.listen))
         storage_socket = stack.enter_context(_listening("storage", config.storage))
-        controller.api_url = config.listen.url or _url(api_socket)
-        controller.storage_url = config.storage.url or _url(storage_socket)
-        storage: dict[str, StorageAccount] = {}
-        for name in config.accounts:
-            storage[name] = await _open_account(stack, controller, registry, name)
-        reception = Reception(
-            controller.accounts, lambda name: controller.fleets[name].new_secret()
-        )
-        await _start_fleets(stack, controller, _url(api_socket))
-        await _start_loops(stack, controller)
-        storage_app = create_storage_app(storage, controller.clock)
+        api_url = config.listen.url or _url(api_socket)
+        storage_url = config.storage.url or _url(storage_socket)
+        tenancy = Tenancy(config, clock, registry, api_url, storage_url, _url(api_socket))
+        controller = Controller(config, clock, tenancy, api_url, storage_url)
+        await stack.enter_async_context(tenancy.running())
+        storage_app = create_storage_app(tenancy.storage, clock)
         await _serve(stack, create_storage_runner(storage_app), storage_socket)
         api_app = create_app(controller)
+        reception = Reception(tenancy.contexts, tenancy.secret_of)
         api_app.middlewares.insert(0, Listener(registry, reception).middleware)
         api_app.on_shutdown.append(lambda _: registry.close())  # once nobody can come any more
         await _serve(stack, create_runner(api_app), api_socket)
-        log.info(
-            "the Batch API is at %s, storage at %s", controller.api_url, controller.storage_url
-        )
+        log.info("the Batch API is at %s, storage at %s", api_url, storage_url)
         yield controller
         log.info("ending")
-
-
-async def _open_account(
-    stack: contextlib.AsyncExitStack, controller: Controller, registry: Registry, name: str
-) -> StorageAccount:
-    folder = controller.config.data / "accounts" / name
-    keys = controller.keys[name] = configuration.account_keys(folder)
-    account = Account(name, keys.batch, controller.config.accounts[name].quotas)
-    store = await BlobStore.open(folder / "blobs", controller.clock)
-    stack.push_async_callback(store.close)
-    ctx = Context(
-        account,
-        folder / "state.sqlite",
-        controller.clock,
-        registry.of(name),
-        public_url=controller.api_url,
-        limits=controller.config.scheduling.limits,
-        reserve_bytes=RESERVE_BYTES,
-        blobs=AccountBlobs(name, store, controller.storage_url, lambda: keys.storage[0]),
-    )
-    stack.push_async_callback(ctx.close)
-    controller.accounts[name] = ctx
-    return StorageAccount(keys.storage, store)
-
-
-async def _start_fleets(
-    stack: contextlib.AsyncExitStack, controller: Controller, own_url: str
-) -> None:
-    local = controller.config.local
-    for name, ctx in controller.accounts.items():
-        provider = LocalProvider(
-            controller.config.data / "nodes" / name,
-            local.controller_url or own_url,
-            settings={
-                "disk_reserved_percent": local.disk_reserved_percent,
-                "disk_reserved_bytes_max": local.disk_reserved_bytes_max,
-            },
-        )
-        stack.push_async_callback(provider.close, end_nodes=local.end_with_controller)
-        await provider.start()
-        controller.fleets[name] = fleet = Fleet(name, provider)
-        await fleet.delete_unknown(ctx.index.node_by_id)
-
-
-async def _start_loops(stack: contextlib.AsyncExitStack, controller: Controller) -> None:
-    tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    running: list[asyncio.Task[None]] = []
-    for name, ctx in controller.accounts.items():
-        of_pools = pools.loop(controller.fleets[name])
-        running.extend(
-            tasks.create_task(driver.run(ctx, loop), name=f"{loop.name} {name}")
-            for loop in (
-                scheduling.LOOP,
-                jobs.LOOP,
-                liveness.LOOP,
-                applications.LOOP,
-                of_pools,
-            )
-        )
-
-    def end() -> None:
-        for task in running:
-            task.cancel()
-
-    stack.callback(end)
 
 
 async def _serve(

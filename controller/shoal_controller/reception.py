@@ -35,17 +35,24 @@ class Reception:
         return NodeRef(ctx.account.name, node.serial, node.id)
 
     async def hello(self, ref: NodeRef, hello: Hello, end: LinkEnd) -> NodeConfig:
-        ctx = self._accounts[ref.account]
+        ctx = self._accounts.get(ref.account)
+        if ctx is None:  # deleted since the node's key was looked at
+            raise joining.unknown_key()
         return await reports.agent_hello(ctx, ref.serial, hello, end.unacked_messages)
 
     async def entries(self, ref: NodeRef, entries: Sequence[Entry]) -> None:
-        await reports.agent_entries(self._accounts[ref.account], ref.serial, entries)
+        ctx = self._accounts.get(ref.account)
+        if ctx is None:
+            raise joining.unknown_key()
+        await reports.agent_entries(ctx, ref.serial, entries)
 
     def disconnected(self, ref: NodeRef) -> None:
-        reports.agent_disconnected(self._accounts[ref.account], ref.serial)
+        if (ctx := self._accounts.get(ref.account)) is not None:
+            reports.agent_disconnected(ctx, ref.serial)
 
     def heard(self, ref: NodeRef) -> None:
-        reports.agent_heard(self._accounts[ref.account], ref.serial)
+        if (ctx := self._accounts.get(ref.account)) is not None:
+            reports.agent_heard(ctx, ref.serial)
 
     def _of_secret(self, secret: str) -> Context | None:
         return self._accounts.get(secret.partition(":")[0])

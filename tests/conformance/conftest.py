@@ -218,7 +218,7 @@ async def _read(response: ClientResponse) -> Answer:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     clock, links = StillClock(), NoLinks()
-    account = Account(ACCOUNT, (KEY, SECOND_KEY))
+    account = Account(ACCOUNT, (KEY, SECOND_KEY), storage_keys=(b"3", b"4"), seal=b"5")
     ctx = Context(account, tmp_path / "account.sqlite", clock, links)
     yield House(ctx, clock, links)
     await ctx.close()

@@ -113,13 +113,12 @@ def next_link(call: Call, after: str | int | None) -> str | None:
 
 
 def _mac(call: Call, text: str) -> bytes:
-    # Of the account's key, the list and its filter: a token of another list is as wrong as an
-    # invented one.
+    # Of the account, the list and its filter: a token of another list is as wrong as an invented
+    # one. By the seal, which stays when the keys are made anew between two pages.
     where = call.query.get("$filter", "").strip()
     message = f"skiptoken\n{raw_path(call.request)[0]}\n{where}\n{text}"
-    return hmac.digest(
-        call.ctx.account.keys[0], message.encode("utf-8", "surrogateescape"), "sha256"
-    )[:_MAC_BYTES]
+    seal = call.ctx.account.seal
+    return hmac.digest(seal, message.encode("utf-8", "surrogateescape"), "sha256")[:_MAC_BYTES]
 
 
 def _not_ours(token: str) -> Refused:

@@ -184,6 +184,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "TaskFilesUnavailable": (409, "The task files are unavailable for access."),
     "TaskFilesCleanedup": (409, "The task files have been cleaned up."),
     # 409: exists, quota
+    "ResourceAlreadyExists": (409, "The specified resource already exists."),
     "PoolExists": (409, "The specified pool already exists."),
     "JobExists": (409, "The specified job already exists."),
     "TaskExists": (409, "The specified task already exists."),

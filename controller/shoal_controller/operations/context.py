@@ -118,6 +118,9 @@ class Context:
         store_type  the simulation brings one whose disk is slow, full and breaks down
         """
         self.account = account
+        self.account_changing = asyncio.Lock()
+        self.on_account: Callable[[Account], None] | None = None
+        self.folder = path.parent
         self.clock = clock
         self.links = links
         self.blobs = blobs
@@ -145,6 +148,12 @@ class Context:
         `decide` may be run again from its begin: it changes nothing but through its Tx.
         """
         return await self.store.write(decide, grows=grows)
+
+    def put_account(self, account: Account) -> None:
+        """What is asked from now on is answered by these keys and quotas; they are on disk."""
+        self.account = account
+        if self.on_account is not None:
+            self.on_account(account)
 
     def wall_time(self, monotonic_s: float) -> datetime:
         """Return when that was by the wall clock, as it went when this process began."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
 
 from shoal_controller import config
-from shoal_controller.config import BadConfig, account_keys, load
-from shoal_controller.core.account import Quotas
+from shoal_controller.config import BadConfig, load
 from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import core_count
 
@@ -27,7 +25,7 @@ def test_the_least_that_can_be_said_gets_loopback_and_the_usual_limits(tmp_path:
     assert found.data == tmp_path / "data"
     assert (found.listen.host, found.listen.port) == ("127.0.0.1", config.API_PORT)
     assert (found.storage.host, found.storage.port) == ("127.0.0.1", config.STORAGE_PORT)
-    assert found.accounts["acc"].quotas == Quotas()
+    assert found.accounts["acc"].fixed_quotas == {}
     assert found.scheduling.limits == Limits()
 
 
@@ -35,13 +33,20 @@ def test_what_init_writes_can_be_loaded(tmp_path: Path):
     assert list(loaded(tmp_path, config.TEMPLATE).accounts) == ["myaccount"]
 
 
+def test_only_the_quotas_that_are_set_are_fixed(tmp_path: Path):
+    found = loaded(tmp_path, LEAST + "pool_count_max = 0\nactive_job_count_max = 7")
+    assert found.accounts["acc"].fixed_quotas == {"pool_count": 0, "active_job_count": 7}
+
+
+def test_a_controller_may_have_no_account_yet(tmp_path: Path):
+    assert loaded(tmp_path, 'data = "x"').accounts == {}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("data = 1\n[accounts.acc]", "data: "),
         ('data = ""\n[accounts.acc]', "data: "),
-        ('data = "x"', "accounts"),
-        ('data = "x"\n[accounts]', "accounts"),
         ('data = "x"\n[accounts."../x"]', "accounts.../x"),
         ('data = "x"\n[accounts.Upper]', "accounts.Upper"),
         (LEAST + "[listen]\nport = 70000", "listen.port: "),
@@ -70,24 +75,6 @@ def test_a_mistake_is_refused_with_the_name_of_the_file_and_the_key(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(BadConfig, match=r"nowhere\.toml cannot be read: No such file"):
         load(tmp_path / "nowhere.toml")
-
-
-def test_keys_are_made_once_and_readable_by_nobody_else(tmp_path: Path):
-    first = account_keys(tmp_path / "acc")
-    assert account_keys(tmp_path / "acc") == first
-    assert len({*first.batch, *first.storage}) == 4
-    assert {len(key) for key in (*first.batch, *first.storage)} == {config.KEY_BYTES}
-    assert stat.S_IMODE((tmp_path / "acc" / "keys.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "acc").stat().st_mode) == 0o700
-    assert first.batch[0].hex() not in repr(first)
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"batch": ["eA=="]}', '{"batch": ["", ""]}', "[1]"])
-def test_damaged_keys_are_refused_not_replaced(tmp_path: Path, text: str):
-    (tmp_path / "keys.json").write_text(text)
-    with pytest.raises(BadConfig, match=r"keys\.json"):
-        account_keys(tmp_path)
-    assert (tmp_path / "keys.json").read_text() == text
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class House:
         self.ctx = self._open()
 
     def _open(self) -> Context:
-        account = Account("a", (b"1", b"2"))
+        account = Account("a", (b"1", b"2"), storage_keys=(b"3", b"4"), seal=b"5")
         return Context(account, self.path, self.clock, self.told, commit_inline=True)
 
     async def restart(self) -> None:
