@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from shoal_controller.core.access import Role
 from shoal_controller.core.account import ACCOUNT_NAME, QUOTA_MAX, QUOTA_NAMES
+from shoal_controller.core.claims import ALGORITHMS
 from shoal_controller.core.scheduler import Limits
 
 API_PORT: Final = 10443
@@ -102,11 +105,73 @@ class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         )
 
 
+class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose tokens may do what: see core.claims.Rule. A claim may be a path of names."""
+
+    claim: str | list[str]
+    value: str
+    role: Role
+    account: str = ""
+    account_claim: str | list[str] = ""
+
+    def __post_init__(self) -> None:
+        if not self.claim or not self.value:
+            raise ValueError("claim and value say whose tokens are meant; neither may be empty")
+        if bool(self.account) == bool(self.account_claim):
+            raise ValueError("exactly one of account and account_claim says which account it is")
+
+
+class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An identity provider whose tokens are trusted.
+
+    keys_url, keys_file  one of them: where its JWK set is
+    ca_file              certificates to trust at keys_url, instead of the system's
+    """
+
+    issuer: str
+    audience: str | list[str]
+    keys_url: str = ""
+    keys_file: Path | None = None
+    ca_file: Path | None = None
+    algorithms: tuple[str, ...] = ("RS256",)
+    rules: list[RuleSettings] = []
+
+    def __post_init__(self) -> None:
+        if not self.issuer or not self.audience or "" in several(self.audience):
+            raise ValueError("issuer and audience are what tokens have; neither may be empty")
+        if bool(self.keys_url) == (self.keys_file is not None):
+            raise ValueError("exactly one of keys_url and keys_file says where the keys are")
+        if self.keys_url and not _is_private(self.keys_url):
+            raise ValueError(f"keys_url {self.keys_url!r} is not https:// (nor on this machine)")
+        unknown = set(self.algorithms) - ALGORITHMS
+        if unknown or not self.algorithms:
+            allowed = ", ".join(sorted(ALGORITHMS))
+            raise ValueError(f"algorithms are of {allowed}; not {', '.join(sorted(unknown))}")
+        if not self.rules:
+            raise ValueError("rules is empty: nobody could do anything with its tokens")
+
+
+def several(names: str | list[str]) -> tuple[str, ...]:
+    """Return what may be written as one text or as a list of them; none for an empty text."""
+    if isinstance(names, str):
+        return (names,) if names else ()
+    return tuple(names)
+
+
+def _is_private(url: str) -> bool:
+    """Return whether nobody on the way can change what is fetched from a URL."""
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        return parts.hostname in ("127.0.0.1", "::1", "localhost")
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All a controller is told.
 
     data      the folder that holds everything; one controller at a time
     accounts  those that are always there; others are made and deleted by command
+    issuers   whose tokens are trusted beside the account keys
     """
 
     data: Path
@@ -115,6 +180,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     storage: Address = Address(port=STORAGE_PORT)
     local: LocalSettings = LocalSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    issuers: list[IssuerSettings] = []
 
     def __post_init__(self) -> None:
         for name in self.accounts:
@@ -123,12 +189,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                     f"accounts.{name[:40]}: an account name has 3 to 24 characters, each a"
                     " lower-case letter or a digit"
                 )
+        names = [issuer.issuer for issuer in self.issuers]
+        if len(names) > len(set(names)):
+            raise ValueError("issuers: two of them have the same name")
 
 
 def load(path: Path) -> Config:
     """Return the configuration in a file; raise BadConfig naming what is wrong.
 
-    A relative `data` is meant from the file's folder.
+    Relative paths are meant from the file's folder.
     """
     try:
         found = tomllib.loads(path.read_text())
@@ -137,18 +206,20 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise BadConfig(f"{path} is not TOML: {err}") from err
     try:
-        config = msgspec.convert(found, Config, dec_hook=_path)
+        return msgspec.convert(found, Config, dec_hook=_from(path.parent))
     except msgspec.ValidationError as err:
         located = _WHERE.match(str(err))
         what, where = (located[1], located[2]) if located else (str(err), "")
         raise BadConfig(f"{path}: {where + ': ' if where else ''}{what}") from err
-    return msgspec.structs.replace(config, data=(path.parent / config.data).absolute())
 
 
-def _path(shape: type, value: object) -> object:
-    if shape is Path and type(value) is str and value:
-        return Path(value)
-    raise ValueError("must be the path of a folder")
+def _from(folder: Path) -> Callable[[type, object], object]:
+    def read(shape: type, value: object) -> object:
+        if shape is Path and type(value) is str and value:
+            return (folder / value).absolute()
+        raise ValueError("must be a path")
+
+    return read
 
 
 TEMPLATE: Final = f"""\
@@ -170,6 +241,16 @@ port = {STORAGE_PORT}
 # low_priority_core_count_max = 100
 # pool_count_max = 100
 # active_job_count_max = 300
+
+# [[issuers]]                   # an identity provider (OIDC) whose tokens are trusted
+# issuer = "https://login.example.org/realms/lab"
+# audience = "https://batch.core.windows.net/"
+# keys_url = "https://login.example.org/realms/lab/protocol/openid-connect/certs"
+# [[issuers.rules]]             # whose tokens may do what: reader, contributor or owner
+# claim = ["realm_access", "roles"]
+# value = "batch-users"
+# account = "myaccount"
+# role = "contributor"
 
 [local]                         # nodes that are processes of this machine
 end_with_controller = false     # true: they end when the controller is told to end

@@ -24,10 +24,12 @@ from aiohttp import web
 
 from shoal_controller import config as configuration
 from shoal_controller.api.app import create_app, create_runner
+from shoal_controller.api.issuers import Issuer, Issuers
 from shoal_controller.blobgateway import create_app as create_storage_app
 from shoal_controller.blobgateway import create_runner as create_storage_runner
 from shoal_controller.clock import Clock, SystemClock
-from shoal_controller.config import Address, BadConfig, Config
+from shoal_controller.config import Address, BadConfig, Config, several
+from shoal_controller.core.claims import Rule
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
 from shoal_controller.operations.context import Context
@@ -76,7 +78,7 @@ async def running(config: Config) -> AsyncIterator[Controller]:
         await stack.enter_async_context(tenancy.running())
         storage_app = create_storage_app(tenancy.storage, clock)
         await _serve(stack, create_storage_runner(storage_app), storage_socket)
-        api_app = create_app(controller)
+        api_app = create_app(controller, issuers=Issuers(_issuers(config), clock))
         reception = Reception(tenancy.contexts, tenancy.secret_of)
         api_app.middlewares.insert(0, Listener(registry, reception).middleware)
         api_app.on_shutdown.append(lambda _: registry.close())  # once nobody can come any more
@@ -92,6 +94,29 @@ async def _serve(
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=BACKLOG).start()
+
+
+def _issuers(config: Config) -> list[Issuer]:
+    return [
+        Issuer(
+            settings.issuer,
+            several(settings.audience),
+            settings.keys_file or settings.keys_url,
+            frozenset(settings.algorithms),
+            tuple(
+                Rule(
+                    several(rule.claim),
+                    rule.value,
+                    rule.role,
+                    rule.account,
+                    several(rule.account_claim),
+                )
+                for rule in settings.rules
+            ),
+            settings.ca_file,
+        )
+        for settings in config.issuers
+    ]
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ part of the protocol; names are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -110,6 +110,7 @@ class TaskSpec:
     wall_clock_limit_s   from the moment the run takes its slots (downloads count); None: no limit
     retention_s          how long the task directory is kept after the run ended
     last_try             False: a nonzero exit will be retried, so outputs are not uploaded for it
+    token                for its environment, to speak to the Batch API with; "": it gets none
     """
 
     job_id: str
@@ -123,6 +124,7 @@ class TaskSpec:
     wall_clock_limit_s: float | None = None
     retention_s: float = 7 * 24 * 3600.0
     last_try: bool = True
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

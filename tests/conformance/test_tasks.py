@@ -160,7 +160,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"containerSettings": {"imageName": "i"}}, "UnsupportedProperty", "containerSettings"),
     (
-        {"authenticationTokenSettings": {"access": ["job"]}},
+        {"authenticationTokenSettings": {"access": ["job"]}},  # gone with this api-version
         "UnsupportedProperty",
         "authenticationTokenSettings",
     ),

@@ -87,9 +87,9 @@ def node_environment(
 
 
 def task_environment(
-    directory: str, account: Account, job_id: str = "", task_id: str = ""
+    directory: str, account: Account, job_id: str = "", task_id: str = "", token: str = ""
 ) -> dict[str, str]:
-    """Return what differs from task to task. A start task has no ids."""
+    """Return what differs from task to task. A start task has no ids; most tasks have no token."""
     wd = f"{directory}/wd"
     variables = {
         "PWD": wd,
@@ -100,6 +100,8 @@ def task_environment(
     if job_id:
         variables["AZ_BATCH_JOB_ID"] = job_id
         variables["AZ_BATCH_TASK_ID"] = task_id
+    if token:
+        variables["AZ_BATCH_AUTHENTICATION_TOKEN"] = token
     if account.home is None:
         variables["HOME"] = wd
     return variables

@@ -91,7 +91,7 @@ class Launches:
     ) -> Launch:
         """Return a task's launch; directories: what the spawner makes. Raises CannotLaunch."""
         directory = self.paths.task_directory(spec.job_id, spec.task_id)
-        task = task_environment(directory, account, spec.job_id, spec.task_id)
+        task = task_environment(directory, account, spec.job_id, spec.task_id, spec.token)
         return self._launch(
             spec, account, directory, task, directories, spec.wall_clock_limit_s, used_s,
             bool(spec.output_files),
@@ -109,7 +109,7 @@ class Launches:
         return (directory, TASK_MODE), (f"{directory}/wd", WD_MODE)
 
     def variables(self, spec: TaskSpec, account: Account) -> dict[str, str]:
-        """Return all that a task's process sees, for expanding patterns."""
+        """Return what a task's process sees, its token left out: for expanding patterns."""
         directory = self.paths.task_directory(spec.job_id, spec.task_id)
         task = task_environment(directory, account, spec.job_id, spec.task_id)
         base = self._bases[self._base(spec.user, account)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shoal_agent.core.slots import RunState
@@ -31,7 +31,7 @@ class Launch:
     argv: Sequence[str]
     cwd: str
     base: str = ""
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = field(default=None, repr=False)
     stdout: str | None = None
     stderr: str | None = None
     directories: Sequence[tuple[str, int, int, int]] = ()

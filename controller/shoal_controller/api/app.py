@@ -14,6 +14,7 @@ from shoal_controller import serving
 from shoal_controller.api.auth import Controller, authenticate
 from shoal_controller.api.call import Call, check_length, parse_query, raw_path
 from shoal_controller.api.errors import error_response, of_http
+from shoal_controller.api.issuers import Issuers
 from shoal_controller.api.management import door as management
 from shoal_controller.api.options import check_options
 from shoal_controller.api.paging import integer_parameter
@@ -40,12 +41,13 @@ NO_HOST: Final = "localhost"
 _CLIENT_ID_CHARACTERS_MAX: Final = 128
 
 
-def create_app(controller: Controller) -> web.Application:
+def create_app(controller: Controller, *, issuers: Issuers | None = None) -> web.Application:
     """Return the application that answers for the controller's accounts; `create_runner` serves it.
 
+    issuers  whose tokens are trusted beside the controller's own
     More middlewares may be put before its own.
     """
-    door = _Door(controller)
+    door = _Door(controller, issuers or Issuers((), controller.clock))
     app = web.Application(middlewares=[door.answer])
     app[_DOOR] = door
     app.on_response_prepare.append(_add_standard_headers)
@@ -61,8 +63,9 @@ def create_runner(app: web.Application) -> serving.Runner:
 class _Door:
     """From a request to its handler, and from whatever happens there to an answer."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, issuers: Issuers) -> None:
         self._controller = controller
+        self._issuers = issuers
         self._router = Router()
 
     @web.middleware
@@ -74,7 +77,7 @@ class _Door:
         try:
             if is_management:
                 return await management.dispatch(
-                    self._controller, request, request_id, base_url(request)
+                    self._controller, self._issuers, request, request_id, base_url(request)
                 )
             return await self.dispatch(request)
         except Refused as error:
@@ -113,7 +116,7 @@ class _Door:
         for name, value in request.headers.items():
             headers.setdefault(name.lower(), value)
         parts = SignedParts(request.method, path, query_text, headers)
-        ctx = authenticate(self._controller, parts)
+        caller = await authenticate(self._controller, self._issuers, parts)
         check_length(request)
         query = parse_query(query_text)
         version_name = query.get("api-version")
@@ -129,6 +132,7 @@ class _Door:
             )
         _check_timeout(query)
         route, arguments = self._router.find(request.method, path)
+        caller.grant.check(route.role, arguments.get("jobId"))
         if not route.is_in(version.name):
             raise Refused(
                 "ResourceNotFound",
@@ -140,11 +144,17 @@ class _Door:
             raise Refused(
                 "NotImplemented", Reason=f"Shoal does not offer {route.method} {route.path} yet."
             )
-        return await route.handler(
-            Call(
-                request, _request_id.get(), ctx, version, route, arguments, query, base_url(request)
-            )
+        call = Call(
+            request,
+            _request_id.get(),
+            caller.ctx,
+            version,
+            route,
+            arguments,
+            query,
+            base_url(request),
         )
+        return await route.handler(call)
 
 
 def base_url(request: web.Request) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -17,16 +16,10 @@ from aiohttp import web
 
 from shoal_controller.api import account, applications, files, jobs, nodes, pools, tasks
 from shoal_controller.api.call import Call
+from shoal_controller.core.access import Role
 from shoal_controller.core.errors import Refused
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
-
-
-class Role(StrEnum):
-    """What a caller must be allowed to do. A SharedKey caller may do everything."""
-
-    READER = "reader"
-    CONTRIBUTOR = "contributor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +28,7 @@ class Route:
 
     path         segments in braces are arguments; `{filePath}` takes all that is left
     conditional  4: all four conditional headers count; 2: the two with dates; 0: none
+    needs        the least role of a caller; None: reader to look, contributor to change
     """
 
     name: str
@@ -44,9 +38,12 @@ class Route:
     since: str = ""
     until: str = "~"
     conditional: Literal[0, 2, 4] = 0
+    needs: Role | None = None
 
     @property
     def role(self) -> Role:
+        if self.needs is not None:
+            return self.needs
         return Role.READER if self.method in ("GET", "HEAD") else Role.CONTRIBUTOR
 
     def is_in(self, version: str) -> bool:

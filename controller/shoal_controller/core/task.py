@@ -44,6 +44,12 @@ class TaskResult(StrEnum):
     FAILURE = "failure"
 
 
+class TokenAccess(StrEnum):
+    """What a task's own token is good for."""
+
+    JOB = "job"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskConstraints:
     """Limits of a task.
@@ -60,7 +66,10 @@ class TaskConstraints:
 
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
-    """What a user asked for when adding a task; only `constraints` may change later."""
+    """What a user asked for when adding a task; only `constraints` may change later.
+
+    token_access  what its token reaches; () none; None: its definition does not speak of one
+    """
 
     command_line: str
     display_name: str | None = None
@@ -71,6 +80,7 @@ class TaskDefinition:
     constraints: TaskConstraints = field(default_factory=TaskConstraints)
     required_slots: int = 1
     user: UserIdentity = field(default_factory=UserIdentity)
+    token_access: tuple[TokenAccess, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

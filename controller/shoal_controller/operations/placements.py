@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shoal_controller.core import tasktoken
+from shoal_controller.core.account import Account
 from shoal_controller.core.changes import NEW, TaskMoved
 from shoal_controller.core.job import JobDefinition, JobState
 from shoal_controller.core.scheduler import Placement, Plan
@@ -26,9 +28,15 @@ async def carry_out(ctx: Context, plan: Plan) -> int:
 
 
 def task_spec(
-    job_id: str, job: JobDefinition, task_id: str, definition: TaskDefinition, retry_count: int
+    account: Account,
+    run: RunId,
+    job_id: str,
+    job: JobDefinition,
+    task_id: str,
+    definition: TaskDefinition,
+    retry_count: int,
 ) -> TaskSpec:
-    """Return what an agent needs to run a task."""
+    """Return what an agent needs to run a task this once."""
     constraints = definition.constraints
     limit, retention = constraints.max_wall_clock_time, constraints.retention_time
     retries_max = constraints.max_task_retry_count or 0
@@ -44,6 +52,7 @@ def task_spec(
         wall_clock_limit_s=None if limit is None else limit.total_seconds(),
         retention_s=float("inf") if retention is None else retention.total_seconds(),
         last_try=not retries_left(retry_count, retries_max),
+        token=tasktoken.mint(account, run) if definition.token_access else "",
     )
 
 
@@ -84,7 +93,7 @@ def _place(ctx: Context, tx: Tx, placements: list[Placement]) -> int:
             )
         )
         what = tasks.decode_definition(row["definition"])
-        spec = task_spec(job.id, definition, row["id"], what, row["retry_count"])
+        spec = task_spec(ctx.account, run, job.id, definition, row["id"], what, row["retry_count"])
         tx.messages.append((node.serial, RunTask(run, spec)))
     return held
 

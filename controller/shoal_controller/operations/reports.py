@@ -102,7 +102,7 @@ async def agent_hello(
             if is_new_boot:
                 runs.withdraw(ctx, tx, task, Lost(), now, is_node_gone=True)
             else:
-                _send_again(tx, node, task)
+                _send_again(ctx, tx, node, task)
         return _config(ctx, tx, node)
 
     config = await ctx.settle(decide)
@@ -152,10 +152,13 @@ def _booted(tx: Tx, node: Node, hello: Hello, now: datetime) -> Node:
     )
 
 
-def _send_again(tx: Tx, node: Node, task: Task) -> None:
+def _send_again(ctx: Context, tx: Tx, node: Node, task: Task) -> None:
     job = jobs.by_serial(tx, task.job_serial)
     if job is not None:
-        spec = task_spec(job.id, job.definition, task.id, task.definition, task.retry_count)
+        spec = task_spec(
+            ctx.account, task.run, job.id, job.definition, task.id, task.definition,
+            task.retry_count,
+        )  # fmt: skip
         tx.messages.append((node.serial, RunTask(task.run, spec)))
 
 

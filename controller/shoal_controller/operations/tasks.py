@@ -27,6 +27,7 @@ from shoal_controller.store import pages, tasks
 from shoal_controller.store.columns import ticks, time
 from shoal_controller.store.database import Tx
 from shoal_protocol.messages import ChangeLimits, KillTask, RemoveTaskFiles
+from shoal_protocol.specs import RunId
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,15 @@ async def delete_task(
         remove_task(ctx, tx, job, task)
 
     await ctx.settle(decide)
+
+
+async def job_of_run(ctx: Context, run: RunId) -> str | None:
+    """Return the id of the job whose task goes on in this run; None once task or job is over.
+
+    A run that waits on its node counts: its process may begin before its node has told so.
+    """
+    rows = await ctx.store.read(tasks.JOB_OF_RUN, (run.serial, run.attempt))
+    return rows[0]["id"] if rows else None
 
 
 def remove_task(ctx: Context, tx: Tx, job: Job, task: Task) -> None:

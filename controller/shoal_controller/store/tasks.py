@@ -82,6 +82,10 @@ _GONE: Final = (
     "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE serial = value)"
 )
 DELETE: Final = "DELETE FROM tasks WHERE serial = ?"
+JOB_OF_RUN: Final = (
+    "SELECT jobs.id FROM tasks JOIN jobs ON jobs.serial = tasks.job_serial WHERE tasks.serial = ?"
+    " AND tasks.attempt = ? AND tasks.is_placed = 1 AND jobs.state NOT IN ('completed', 'deleting')"
+)
 
 decode_definition = decoder(TaskDefinition)
 _failure = decoder(FailureInfo)

@@ -54,7 +54,7 @@ async def test_the_account_looks_as_the_service_shows_it(manager: Manager) -> No
             "poolAllocationMode": "BatchService",
             "publicNetworkAccess": "Enabled",
             "encryption": {"keySource": "Microsoft.Batch"},
-            "allowedAuthenticationModes": ["SharedKey"],
+            "allowedAuthenticationModes": ["SharedKey", "AAD", "TaskAuthenticationToken"],
         },
         "identity": {"type": "None"},
     }
@@ -105,6 +105,29 @@ async def test_the_keys_are_those_that_sign(manager: Manager) -> None:
         "secondary": encoded(SECOND_KEY),
     }
     assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["Primary", "secondary"])
+async def test_a_key_is_made_anew_and_the_other_goes_on_signing(
+    name: str, manager: Manager, caller: Caller
+) -> None:
+    other = SECOND_KEY if name == "Primary" else KEY
+    caller.key = other
+    answer = await manager.send("POST", "regenerateKeys", {"keyName": name})
+    assert answer.status == 200
+    assert (await manager.send("POST", "listKeys")).json == answer.json
+    kept, fresh = ("secondary", "primary") if name == "Primary" else ("primary", "secondary")
+    assert answer.json[kept] == encoded(other)
+    assert answer.json[fresh] not in (encoded(KEY), encoded(SECOND_KEY))
+    caller.key = base64.b64decode(answer.json[fresh])
+    assert (await manager.get("")).status == 200
+    caller.key = KEY if name == "Primary" else SECOND_KEY
+    assert (await manager.get("")).status == 401
+
+
+@pytest.mark.parametrize("body", [{}, {"keyName": "third"}, {"keyName": 1}, {"key": "Primary"}])
+async def test_a_key_that_there_is_not_is_refused(manager: Manager, body: Any) -> None:
+    assert (await manager.send("POST", "regenerateKeys", body)).status == 400
 
 
 async def test_storage_keys_are_always_in_step(manager: Manager) -> None:
@@ -171,7 +194,6 @@ async def test_api_versions_are_checked(manager: Manager) -> None:
         ("POST", "applications/a", 405, "UnsupportedHttpVerb"),
         ("GET", "applications/%ff", 400, "InvalidUri"),
         ("DELETE", "", 501, "NotImplemented"),
-        ("POST", "regenerateKeys", 501, "NotImplemented"),
     ],
 )
 async def test_paths_and_methods_that_are_not_there(

@@ -12,6 +12,8 @@ from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import core_count
 
 LEAST = 'data = "data"\n[accounts.acc]\n'
+RULE = '[[issuers.rules]]\nclaim = "groups"\nvalue = "g"\naccount = "acc"\nrole = "reader"\n'
+ISSUER = '[[issuers]]\nissuer = "i"\naudience = "a"\n'
 
 
 def loaded(tmp_path: Path, text: str) -> config.Config:
@@ -60,6 +62,20 @@ def test_a_controller_may_have_no_account_yet(tmp_path: Path):
         (LEAST + "[local]\ndisk_reserved_bytes_max = -1", "local.disk_reserved_bytes_max: "),
         (LEAST + "pool_count_max = -1", "pool_count_max: "),
         (LEAST + "pool_counts = 1", "pool_counts"),
+        (LEAST + ISSUER + RULE, "keys_url"),
+        (LEAST + ISSUER + 'keys_url = "http://example.org/keys"\n' + RULE, "http://example.org"),
+        (LEAST + ISSUER + 'keys_url = "https://x/"\nkeys_file = "k"\n' + RULE, "keys_file"),
+        (LEAST + ISSUER + 'keys_file = ""\n' + RULE, "path"),
+        (LEAST + ISSUER + 'keys_file = "k"\n', "rules"),
+        (LEAST + ISSUER + 'keys_file = "k"\nalgorithms = ["none"]\n' + RULE, "none"),
+        (LEAST + ISSUER + 'keys_file = "k"\nalgorithms = ["HS256"]\n' + RULE, "HS256"),
+        (LEAST + ISSUER + 'keys_file = "k"\nalgorithms = []\n' + RULE, "algorithms"),
+        (LEAST + ISSUER.replace('"a"', '""') + 'keys_file = "k"\n' + RULE, "audience"),
+        (LEAST + ISSUER.replace('"a"', '["a", ""]') + 'keys_file = "k"\n' + RULE, "audience"),
+        (LEAST + (ISSUER + 'keys_file = "k"\n' + RULE) * 2, "same name"),
+        (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace("reader", "king"), "role"),
+        (LEAST + ISSUER + 'keys_file = "k"\n' + RULE + 'account_claim = "a"', "account_claim"),
+        (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace('"g"', '""'), "value"),
         ("data = ", "TOML"),
     ],
 )
@@ -70,6 +86,15 @@ def test_a_mistake_is_refused_with_the_name_of_the_file_and_the_key(
         loaded(tmp_path, text)
     assert str(refused.value).startswith(str(tmp_path / "controller.toml"))
     assert told in str(refused.value)
+
+
+def test_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path):
+    text = LEAST + ISSUER + 'keys_file = "sub/keys.json"\n' + RULE
+    (issuer,) = loaded(tmp_path, text).issuers
+    assert issuer.keys_file == tmp_path / "sub" / "keys.json"
+    assert issuer.algorithms == ("RS256",)
+    text = LEAST + ISSUER + 'keys_url = "http://127.0.0.1:1/keys"\n' + RULE
+    assert loaded(tmp_path, text).issuers[0].keys_url == "http://127.0.0.1:1/keys"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):

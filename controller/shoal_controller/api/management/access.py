@@ -1,8 +1,8 @@
-"""Who is calling the management interface: SharedKey, or an account's key as a bearer token.
+"""Who is calling the management interface: as at the Batch API's door, or a key as a bearer token.
 
 The interface's own clients send bearer tokens and nothing else. A key is as secret as a token that
-an identity provider would give out, and grants the same; but unlike a signature it can be read on
-its way, so it is taken only over https, or from this machine.
+an identity provider would give out, and grants all that one can; but unlike a signature it can be
+read on its way, so it is taken only over https, or from this machine.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from shoal_controller.api import auth
+from shoal_controller.api.auth import Principal
+from shoal_controller.api.issuers import Issuers
+from shoal_controller.core.access import Grant, Role
 from shoal_controller.core.errors import Refused
 from shoal_protocol.sharedkey import SignedParts
 
 if TYPE_CHECKING:
     from shoal_controller.operations.context import Context
 
-_BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9+/=._~-]{1,16384})\Z", re.IGNORECASE)
+_KEY: Final = re.compile(r"Bearer +([A-Za-z0-9+/=_~-]{1,16384})\Z", re.IGNORECASE)
+"""A token of an identity provider, or of a task, has dots."""
 
 
-def authenticate(
+async def authenticate(
     controller: auth.Controller,
+    issuers: Issuers,
     request: web.Request,
     parts: SignedParts,
     account_name: str | None,
-) -> Context:
-    """Return the account that the request speaks for, or raise Refused.
+) -> Principal:
+    """Return who is calling, or raise Refused.
 
     account_name  the one that the path names; None: the path names none
     Another account than the caller's is refused whether it exists or not.
@@ -41,23 +46,23 @@ def authenticate(
     authorization = parts.headers.get("authorization")
     if not authorization:
         raise _failed("The Authorization header is missing.")
-    bearer = _BEARER.match(authorization)
-    if bearer is None:
-        ctx = auth.authenticate(controller, parts)
+    key = _KEY.match(authorization)
+    if key is None:
+        caller = await auth.authenticate(controller, issuers, parts, account_name)
     else:
-        ctx = _by_key(controller, request, bearer[1], account_name)
-    if account_name is not None and account_name.lower() != ctx.account.name:
+        caller = _by_key(controller, request, key[1], account_name)
+    if account_name is not None and account_name.lower() != caller.ctx.account.name:
         raise Refused(
             "InsufficientAccountPermissions",
             "The client does not have authorization to perform actions over this account.",
-            Reason=f"The credentials are those of account '{ctx.account.name}'.",
+            Reason=f"The credentials are those of account '{caller.ctx.account.name}'.",
         )
-    return ctx
+    return caller
 
 
 def _by_key(
     controller: auth.Controller, request: web.Request, token: str, account_name: str | None
-) -> Context:
+) -> Principal:
     if not (request.secure or _is_of_this_machine(request)):
         raise _failed(
             "An account's key is taken as a bearer token over https, or from the service's own "
@@ -75,7 +80,7 @@ def _by_key(
             found = ctx
     if found is None or not key:
         raise _failed("The bearer token is no key of the account.")
-    return found
+    return Principal(found, Grant(Role.OWNER))
 
 
 def _decoded(token: str) -> bytes:

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.management import wire
+from shoal_controller.core.account import Service
+from shoal_controller.operations import accounts
 
 
 async def list_accounts(call: Call) -> web.Response:
@@ -18,6 +20,12 @@ async def get_account(call: Call) -> web.Response:
 
 async def list_keys(call: Call) -> web.Response:
     return wire.entity(wire.write_keys(call.ctx.account))
+
+
+async def regenerate_key(call: Call) -> web.Response:
+    key_name = wire.read_key_name(await call.document())
+    account = await accounts.regenerate_key(call.ctx, Service.BATCH, key_name)
+    return wire.entity(wire.write_keys(account))
 
 
 async def sync_auto_storage_keys(call: Call) -> web.Response:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from shoal_controller.api.auth import Controller
 from shoal_controller.api.call import Call, check_length, encode, parse_query, printable, raw_path
+from shoal_controller.api.issuers import Issuers
 from shoal_controller.api.management.access import authenticate
 from shoal_controller.api.management.routes import OPTIONS, VERSIONS, find_route
 from shoal_controller.api.management.wire import JSON_TYPE
@@ -48,7 +49,7 @@ def owns(request: web.Request) -> bool:
 
 
 async def dispatch(
-    controller: Controller, request: web.Request, request_id: str, base: str
+    controller: Controller, issuers: Issuers, request: web.Request, request_id: str, base: str
 ) -> web.StreamResponse:
     """Answer a request, or raise Refused: who is calling comes first, whatever is asked for."""
     path, query_text = raw_path(request)
@@ -62,19 +63,21 @@ async def dispatch(
         route, arguments = find_route(request.method, path)
     except Refused as error:
         wrong = error
-    ctx = authenticate(controller, request, parts, arguments.get("accountName"))
+    account_name = arguments.get("accountName")
+    caller = await authenticate(controller, issuers, request, parts, account_name)
     check_length(request)
     query = parse_query(query_text)
     version = _version(query.get("api-version", ""))
     if route is None:
         raise wrong or Refused("ResourceNotFound")
+    caller.grant.check(route.role, None)
     check_options(route.name, query, OPTIONS)
     if route.handler is None:
         raise Refused(
             "NotImplemented", Reason=f"Shoal does not offer {route.method} {route.path} yet."
         )
     return await route.handler(
-        Call(request, request_id, ctx, version, route, arguments, query, base)
+        Call(request, request_id, caller.ctx, version, route, arguments, query, base)
     )
 
 

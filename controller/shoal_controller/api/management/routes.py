@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from shoal_controller.api.management import accounts, applications, packages
 from shoal_controller.api.options import LIST
 from shoal_controller.api.routes import Route
+from shoal_controller.core.access import Role
 from shoal_controller.core.errors import Refused
 
 VERSIONS: Final = (
@@ -36,11 +37,17 @@ ROUTES: Final[Sequence[Route]] = (
         "list_accounts_of_group", "GET", f"{_GROUP}{_BATCH}/batchAccounts", accounts.list_accounts
     ),
     Route("get_account", "GET", _ACCOUNT, accounts.get_account),
-    Route("create_account", "PUT", _ACCOUNT),
-    Route("update_account", "PATCH", _ACCOUNT),
-    Route("delete_account", "DELETE", _ACCOUNT),
-    Route("list_keys", "POST", f"{_ACCOUNT}/listKeys", accounts.list_keys),
-    Route("regenerate_key", "POST", f"{_ACCOUNT}/regenerateKeys"),
+    Route("create_account", "PUT", _ACCOUNT, needs=Role.OWNER),
+    Route("update_account", "PATCH", _ACCOUNT, needs=Role.OWNER),
+    Route("delete_account", "DELETE", _ACCOUNT, needs=Role.OWNER),
+    Route("list_keys", "POST", f"{_ACCOUNT}/listKeys", accounts.list_keys, needs=Role.OWNER),
+    Route(
+        "regenerate_key",
+        "POST",
+        f"{_ACCOUNT}/regenerateKeys",
+        accounts.regenerate_key,
+        needs=Role.OWNER,
+    ),
     Route(
         "sync_auto_storage_keys",
         "POST",

@@ -14,8 +14,8 @@ from shoal_controller.api.call import Call, encode, stamped
 from shoal_controller.api.paging import next_link
 from shoal_controller.api.wire.common import read_display_name
 from shoal_controller.api.wire.table import Document, Property, Structure, unknown_property
-from shoal_controller.api.wire.values import boolean, text, timestamp
-from shoal_controller.core.account import Account
+from shoal_controller.api.wire.values import boolean, one_of, text, timestamp
+from shoal_controller.core.account import Account, KeyName
 from shoal_controller.core.application import FORMAT, Application, PackageState, Tags
 from shoal_controller.core.errors import invalid_property
 from shoal_controller.core.ids import etag
@@ -85,6 +85,14 @@ _PACKAGE: Final = Structure(
     ignored=_FILLED_IN,
 )
 _ACTIVATION: Final = Structure((Property("format", "format", text, is_required=True),))
+
+
+_KEY_NAME: Final = Structure((Property("keyName", "key_name", one_of(KeyName), is_required=True),))
+
+
+def read_key_name(document: Document) -> KeyName:
+    """Return which key is to be made anew."""
+    return _KEY_NAME.read(document, "body")["key_name"]
 
 
 def read_application(call: Call, document: Document) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def write_account(call: Call) -> Document:
         "poolAllocationMode": "BatchService",
         "publicNetworkAccess": "Enabled",
         "encryption": {"keySource": "Microsoft.Batch"},
-        "allowedAuthenticationModes": ["SharedKey"],
+        "allowedAuthenticationModes": ["SharedKey", "AAD", "TaskAuthenticationToken"],
     }
     if call.ctx.blobs is not None:
         group = account_id.partition("/providers/")[0]

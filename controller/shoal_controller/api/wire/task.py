@@ -15,12 +15,19 @@ from shoal_controller.api.wire.common import (
     write_output_files,
     write_resource_files,
 )
-from shoal_controller.api.wire.table import Document, Property, Structure, written_pairs
+from shoal_controller.api.wire.table import (
+    Document,
+    Property,
+    Structure,
+    list_of,
+    written_pairs,
+)
 from shoal_controller.api.wire.values import (
     duration,
     filled_text,
     integer,
     integer_in,
+    one_of,
     text,
     timespan,
     timestamp,
@@ -28,7 +35,7 @@ from shoal_controller.api.wire.values import (
 from shoal_controller.core.errors import Refused, invalid_property
 from shoal_controller.core.ids import check_id, etag
 from shoal_controller.core.job import Job
-from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition, TaskState
+from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition, TaskState, TokenAccess
 from shoal_controller.operations.tasks import NewTask
 
 TASKS_PER_REQUEST_MAX: Final = 100
@@ -75,6 +82,19 @@ def _read_affinity(value: Any, name: str) -> str:
     return _AFFINITY.read(value, name)["affinity_id"]
 
 
+_TOKEN: Final = Structure((Property("access", "access", list_of(one_of(TokenAccess))),))
+
+
+def read_token_settings(value: Any, name: str) -> tuple[TokenAccess, ...]:
+    """Return what a task's token is to reach, each once."""
+    return tuple(dict.fromkeys(_TOKEN.read(value, name).get("access", ())))
+
+
+def write_token_settings(access: tuple[TokenAccess, ...]) -> Document:
+    """Return the settings of a token; the token itself is in the task's environment alone."""
+    return {"access": list(access)} if access else {}
+
+
 SERVICE_FILLED: Final = frozenset(
     {
         *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime"),
@@ -94,10 +114,11 @@ _TASK: Final = Structure(
         Property("constraints", "constraints", read_constraints),
         Property("requiredSlots", "required_slots", integer_in(1, SLOTS_MAX)),
         Property("userIdentity", "user", read_identity),
+        Property("authenticationTokenSettings", "token_access", read_token_settings),
     ),
     not_built=frozenset(
         {
-            *("applicationPackageReferences", "authenticationTokenSettings", "containerSettings"),
+            *("applicationPackageReferences", "containerSettings"),
             *("dependsOn", "exitConditions", "multiInstanceSettings"),
         }
     ),
@@ -166,6 +187,8 @@ def write_task(task: Task, job_url: str, base: str) -> Document:
     if definition.affinity_id is not None:
         document["affinityInfo"] = {"affinityId": definition.affinity_id}
     document["userIdentity"] = write_identity(definition.user)
+    if definition.token_access is not None:
+        document["authenticationTokenSettings"] = write_token_settings(definition.token_access)
     constraints = definition.constraints
     document["constraints"] = {
         "maxWallClockTime": timespan(constraints.max_wall_clock_time),
