@@ -23,6 +23,7 @@ from shoal_cli.failures import refusal, unreachable
 from shoal_cli.faults import Fault, ServiceFault, Unreachable
 from shoal_cli.hints import segments_of
 from shoal_cli.settings import Settings
+from shoal_cli.trust import connector
 from shoal_protocol.sharedkey import SignedParts, sign
 
 API_VERSION: Final = "2025-06-01"
@@ -73,7 +74,7 @@ class Client:
     async def __aenter__(self) -> Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         # trust_env stays off: a proxy in the environment must not see what loopback carries.
-        self._http = aiohttp.ClientSession(timeout=timeout)
+        self._http = aiohttp.ClientSession(timeout=timeout, connector=connector(self.settings))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -276,7 +277,10 @@ class Client:
                     return answer
                 failure = await self._refusal(method, path, answer, segments)
                 failure.is_repeat = is_repeat
-                may_repeat = answer.status in _BUSY and method in REPEATABLE
+                # With a Retry-After it was turned away at the door: nothing was done yet.
+                wait_s = _retry_after_s(answer.headers)
+                may_repeat = answer.status in _BUSY and (method in REPEATABLE or wait_s > 0)
+                delay = max(delay, wait_s)
             except aiohttp.ClientConnectorError as err:  # never arrived: safe for every method
                 failure, may_repeat = self._unreachable(method, path, err), _may_pass(err)
             except (aiohttp.ClientError, TimeoutError) as err:
@@ -299,7 +303,8 @@ class Client:
             sent["Content-Length"] = str(len(body))
         if body:
             sent["Content-Type"] = _CONTENT_TYPE
-        sent["Authorization"] = self._signature(method, url, sent)
+        if not self.settings.admin_socket:
+            sent["Authorization"] = self._credentials(method, url, sent)
         return await self._http.request(
             method,
             URL(url, encoded=True),
@@ -327,11 +332,19 @@ class Client:
     def _unreachable(self, method: str, path: str, err: BaseException) -> Unreachable:
         return unreachable(self.settings, f"{method} {unquote(path)}", err)
 
-    def _signature(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+    def _credentials(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        if self.settings.token:
+            return f"Bearer {self.settings.token}"
         parts = urlsplit(url)
         lower = {name.lower(): value for name, value in headers.items()}
         signed = SignedParts(method, parts.path, parts.query, lower)
         return sign(self.settings.key, self.settings.account, signed)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """Return how long the service asks to wait; 0 where it does not say."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _is_gone(failure: ServiceFault) -> bool:

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoal_cli.faults import EXIT_BUG, Fault, NobodyReads
-from shoal_cli.options import COMMON, connection_options, output_options, quiet_option
+from shoal_cli.options import (
+    COMMON,
+    connection_options,
+    output_options,
+    quiet_option,
+    socket_option,
+)
 
 if TYPE_CHECKING:
     from shoal_cli.client import Client
@@ -62,6 +68,7 @@ def api_command(
     doing: str,
     patience_s: float = 1.5,
     has_answer: bool = True,
+    is_admin: bool = False,
     **attributes: Any,
 ) -> Callable[[Callable[..., Awaitable[int | None]]], click.Command]:
     """Make an async function a command: of `group`, or one that stands alone.
@@ -69,6 +76,7 @@ def api_command(
     doing       what is being done, for errors: "create pool '{pool}'", filled from the parameters
     patience_s  see Client
     has_answer  False: what it prints is not ours to format
+    is_admin    by the controller's own socket where one is known
     """
 
     def register(function: Callable[..., Awaitable[int | None]]) -> click.Command:
@@ -78,6 +86,7 @@ def api_command(
             return _run(ctx, function, doing, patience_s, params)
 
         decorated = connection_options((output_options if has_answer else quiet_option)(run))
+        decorated = socket_option(decorated) if is_admin else decorated
         make = click.command if group is None else group.command
         command = make(name, **attributes)(decorated)
         command.params.sort(key=lambda parameter: parameter.name in COMMON)
@@ -100,6 +109,8 @@ def _run(
 
     debug = chosen("debug")
     options = {name: chosen(name) or "" for name in ("endpoint", "account", "key_file")}
+    if "socket" in params:
+        options["socket"] = params.pop("socket") or ""
     what = "cannot " + doing.format_map(_Named(params))
     try:
         with Naming(what):
@@ -118,9 +129,10 @@ async def _with_session(
 ) -> int | None:
     from shoal_cli.client import Client
     from shoal_cli.render import Output
-    from shoal_cli.settings import Options, load
+    from shoal_cli.settings import Options, load, load_admin
 
-    settings = load(Options(**options), os.environ, Path.cwd())
+    gather = load_admin if "socket" in options else load
+    settings = gather(Options(**options), os.environ, Path.cwd())
     out = Output(params.pop("format_", "table"), params.pop("header", False), params.pop("quiet"))
     async with Client(settings, patience_s=patience_s) as client:
         return await function(Session(client, out, params.pop("yes", False)), **params)

@@ -46,6 +46,8 @@ def unreachable(settings: Settings, request: str, err: BaseException) -> Unreach
     """Return the fault for a request that got no answer."""
     endpoint = settings.endpoint
     source = settings.sources.get("endpoint", "the settings")
+    if settings.admin_socket:
+        return _closed(settings, request, err)
     mend = f"is the service running? The endpoint {endpoint} comes from {source}"
     # A refused connection is an error of its own, or inside one that says which host refused.
     if isinstance(err, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
@@ -66,6 +68,18 @@ def unreachable(settings: Settings, request: str, err: BaseException) -> Unreach
     else:
         why = str(err) or type(err).__name__
     return Unreachable(why, where=f"{request} at {endpoint}", mend=mend)
+
+
+def _closed(settings: Settings, request: str, err: BaseException) -> Unreachable:
+    path, source = settings.admin_socket, settings.sources.get("admin_socket", "the settings")
+    reason = getattr(err, "os_error", err)
+    why, mend = str(reason) or type(reason).__name__, "is the controller running?"
+    if isinstance(reason, PermissionError):
+        why, mend = "permission denied", "be the controller's own user, or root"
+    elif isinstance(reason, FileNotFoundError | ConnectionRefusedError):
+        why = "nobody listens there"
+    where = f"{request} at {path}"
+    return Unreachable(why, where=where, mend=f"{mend} The socket {path} comes from {source}")
 
 
 def _explained(content: bytes) -> tuple[str, list[str]]:

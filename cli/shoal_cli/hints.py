@@ -11,6 +11,7 @@ CLOCK_SKEW_MAX: Final = timedelta(minutes=15)
 
 _HINTS: Final[Mapping[str, str]] = {
     "AuthenticationFailed": "check that key and account belong to this endpoint ({sources})",
+    "InsufficientAccountPermissions": "ask an owner of the account for a higher role",
     "InvalidAuthenticationInfo": "check the account's name ({sources})",
     "MissingRequiredHeader": "something between here and the service drops headers; call it direct",
     "PoolNotFound": "`shoal pool list` shows the pools there are",

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "task": ("shoal_cli.commands.task:task", "Tasks: commands that run on nodes."),
     "app": ("shoal_cli.commands.app:app", "Applications: programs for nodes."),
     "file": ("shoal_cli.commands.file:file", "Files of tasks and nodes."),
+    "account": ("shoal_cli.commands.account:account", "Accounts: their keys and quotas."),
     "images": ("shoal_cli.commands.images:images", "List the images that nodes can have."),
     "completion": ("shoal_cli.commands.completion:completion", "Print completions for a shell."),
 }

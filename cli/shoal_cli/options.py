@@ -135,8 +135,14 @@ output_options = _stack(
     click.option("--header", is_flag=True, help="tsv: begin with a line of names."),
     click.option("-q", "--quiet", is_flag=True, help="Only ids, no notes."),
 )  # fmt: skip
+socket_option = click.option(
+    "--socket", metavar="FILE",
+    help="On the controller's machine: admin.sock in its data folder.",
+)  # fmt: skip
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No notes.")
-COMMON = frozenset({"endpoint", "account", "key_file", "debug", "format_", "header", "quiet"})
+COMMON = frozenset(
+    {"endpoint", "account", "key_file", "debug", "socket", "format_", "header", "quiet"}
+)
 """Parameters that every command has; help shows a command's own first."""
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 wait_option = click.option("--wait", is_flag=True, help="Return when it is done.")

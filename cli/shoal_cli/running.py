@@ -144,7 +144,7 @@ async def _definition(session: Session, run: Run, job_id: str) -> dict[str, Any]
         from shoal_cli.storage import Container
 
         named = [split_file(text) for text in run.files]
-        async with Container(session.client.settings.storage, job_id) as container:
+        async with Container(session.client.settings, job_id) as container:
             task["resourceFiles"] = [await container.send(*pair) for pair in named]
     return task
 
@@ -286,7 +286,7 @@ async def _clean(session: Session, run: Run, made: _Made) -> None:
         if run.files and made.job_id and not run.keeps_job:
             from shoal_cli.storage import Container
 
-            async with Container(client.settings.storage, made.job_id) as container:
+            async with Container(client.settings, made.job_id) as container:
                 await container.delete()
     except (Fault, Failed) as fault:
         session.out.note(f"shoal: could not clean up: {'; '.join(fault.why)}")

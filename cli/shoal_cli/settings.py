@@ -1,8 +1,9 @@
 """Which service, as whom: endpoint, account and key, gathered from where people keep them.
 
-Order, first wins, each value on its own: options; AZURE_BATCH_* variables; `.shoal/connection.json`
-here or in a folder above (`shoal dev` writes it); `~/.config/shoal/config.toml`. The key is never
-taken from the command line, where every user of the machine could read it.
+Order, first wins, each value on its own: options; variables; what a task is told of its service;
+`.shoal/connection.json` here or in a folder above (`shoal dev` writes it);
+`~/.config/shoal/config.toml`. A token and a key are one value: whichever comes first. Neither is
+ever taken from the command line, where every user of the machine could read it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ ENVIRONMENT: Final = {
     "account": "AZURE_BATCH_ACCOUNT",
     "key": "AZURE_BATCH_ACCESS_KEY",
     "storage": "AZURE_STORAGE_CONNECTION_STRING",
+    "token": "SHOAL_TOKEN",
+    "ca_file": "SHOAL_CA_FILE",
+    "admin_socket": "SHOAL_ADMIN_SOCKET",
+}
+_OF_TASK: Final = {
+    "endpoint": "AZ_BATCH_ACCOUNT_URL",
+    "account": "AZ_BATCH_ACCOUNT_NAME",
+    "token": "AZ_BATCH_AUTHENTICATION_TOKEN",
 }
 CONNECTION_FILE: Final = Path(".shoal") / "connection.json"
 _FILE_BYTES_MAX: Final = 65_536
@@ -34,9 +43,12 @@ class Settings:
     """Where requests go and how they are signed.
 
     endpoint  scheme, host and port, no trailing slash
-    key       the account key with base64 undone
+    key       the account key with base64 undone; empty where a token takes its place
     storage   a storage connection string, where files to send go; empty if none is known
     sources   where each value came from, for error messages
+    token     sent as it is, instead of a signature
+    ca_file   the certificates that sign for the service, instead of the system's
+    admin_socket  the controller's own door for its machine's administrator, instead of the endpoint
     """
 
     endpoint: str
@@ -44,6 +56,9 @@ class Settings:
     key: bytes = field(repr=False)
     storage: str = field(default="", repr=False)
     sources: Mapping[str, str] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
+    ca_file: str = ""
+    admin_socket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,7 @@ class Options:
     endpoint: str = ""
     account: str = ""
     key_file: str = ""
+    socket: str = ""
 
 
 def load(options: Options, environ: Mapping[str, str], folder: Path) -> Settings:
@@ -60,25 +76,61 @@ def load(options: Options, environ: Mapping[str, str], folder: Path) -> Settings
 
     folder  where the search for `.shoal/connection.json` begins; upwards to the root
     """
+    values, sources = _gathered(options, environ, folder)
+    names = ("endpoint",) if "token" in values else ("endpoint", "account", "key")
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise _missing(missing)
+    endpoint = _endpoint(values["endpoint"], sources["endpoint"])
+    if "token" in values and not _is_private(endpoint):
+        raise UsageFault(
+            f"the token (from {sources['token']}) would travel to {endpoint} for all to read",
+            mend="give an endpoint that begins with https://",
+        )
+    return Settings(
+        endpoint=endpoint,
+        account=values.get("account", ""),
+        key=_key(values["key"], sources["key"]) if "key" in values else b"",
+        storage=values.get("storage", ""),
+        sources=sources,
+        token=values.get("token", ""),
+        ca_file=values.get("ca_file", ""),
+    )
+
+
+def load_admin(options: Options, environ: Mapping[str, str], folder: Path) -> Settings:
+    """Gather the settings for managing accounts: by the controller's socket where one is known.
+
+    Otherwise the same as `load`: an owner of an account may look after that one.
+    """
+    values, sources = _gathered(options, environ, folder)
+    path = values.get("admin_socket")
+    if path is None:
+        return load(options, environ, folder)
+    account = values.get("account", "")
+    return Settings("http://localhost", account, b"", sources=sources, admin_socket=path)
+
+
+def _gathered(
+    options: Options, environ: Mapping[str, str], folder: Path
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the values that were found, and where each was."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     for source, found in _sources(options, environ, folder):
-        for name, value in found.items():
-            if value and name not in values:
-                values[name] = value
-                sources[name] = source
-        if all(name in values for name in ENVIRONMENT):
+        taken = found.keys() - values.keys()
+        if values.keys() & {"key", "token"}:
+            taken -= {"key", "token"}
+        elif found.get("token"):
+            taken -= {"key"}
+        if "endpoint" in values:  # what belongs to another service would not fit this one
+            taken -= {"ca_file", "admin_socket"}
+        for name in taken:
+            if found[name]:
+                values[name], sources[name] = found[name], source
+        if values.keys() >= {"endpoint", "account", "storage"} and values.keys() & {"key", "token"}:
             break
-    missing = [name for name in ("endpoint", "account", "key") if name not in values]
-    if missing:
-        raise _missing(missing)
-    return Settings(
-        endpoint=_endpoint(values["endpoint"], sources["endpoint"]),
-        account=values["account"],
-        key=_key(values["key"], sources["key"]),
-        storage=values.get("storage", ""),
-        sources=sources,
-    )
+    return values, sources
 
 
 def _sources(
@@ -87,12 +139,22 @@ def _sources(
     key = _text(Path(options.key_file), must_exist=True) if options.key_file else ""
     yield (
         "the command line",
-        {"endpoint": options.endpoint, "account": options.account, "key": key or ""},
+        {
+            "endpoint": options.endpoint,
+            "account": options.account,
+            "key": key or "",
+            "admin_socket": options.socket,
+        },
     )
     yield (
         "the environment",
         {name: environ.get(variable, "") for name, variable in ENVIRONMENT.items()},
     )
+    if environ.get(_OF_TASK["token"]):
+        yield (
+            "the task's environment",
+            {name: environ.get(variable, "") for name, variable in _OF_TASK.items()},
+        )
     for parent in (folder, *folder.parents):
         path = parent / CONNECTION_FILE
         if _is_trusted(path) and (text := _text(path)) is not None:
@@ -157,16 +219,20 @@ def _from_toml(path: Path, text: str) -> dict[str, str]:
     except tomllib.TOMLDecodeError as err:
         raise UsageFault(f"{path} is not valid TOML: {err}") from err
     strings = _strings(path, found)
-    if "key_file" in strings and not strings.get("key"):
-        key_path = Path(strings["key_file"]).expanduser()
-        strings["key"] = _text(path.parent / key_path, must_exist=True) or ""
+    for name in ("key", "token"):
+        if f"{name}_file" in strings and not strings.get(name):
+            kept = Path(strings[f"{name}_file"]).expanduser()
+            strings[name] = _text(path.parent / kept, must_exist=True) or ""
+    for name in ("ca_file", "admin_socket"):
+        if strings.get(name):
+            strings[name] = str(path.parent / Path(strings[name]).expanduser())
     return strings
 
 
 def _strings(path: Path, found: Any) -> dict[str, str]:
     if not isinstance(found, dict):
         raise UsageFault(f"{path} does not hold settings by name")
-    for name in ("endpoint", "account", "key", "key_file"):
+    for name in (*ENVIRONMENT, "key_file", "token_file"):
         if name in found and not isinstance(found[name], str):
             raise UsageFault(f"{path}: '{name}' is not a text")
     return {k: v for k, v in found.items() if isinstance(v, str)}
@@ -199,6 +265,12 @@ def _endpoint(text: str, source: str) -> str:
             mend="write it as http://127.0.0.1:10100 or https://host",
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_private(endpoint: str) -> bool:
+    """Return whether what is sent to an endpoint stays on this machine or is encrypted."""
+    parts = urlsplit(endpoint)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _key(text: str, source: str) -> bytes:

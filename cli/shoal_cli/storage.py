@@ -21,6 +21,8 @@ import aiohttp
 from yarl import URL
 
 from shoal_cli.faults import Fault, Unreachable, UsageFault
+from shoal_cli.settings import Settings
+from shoal_cli.trust import connector
 
 STORAGE_VERSION: Final = "2021-12-02"
 FILE_BYTES_MAX: Final = 5000 * 1024 * 1024
@@ -32,12 +34,13 @@ _CHUNK_BYTES: Final = 1024 * 1024
 class Container:
     """A container for the files of one run. Use as `async with`; it is made with its first file.
 
-    connection  a storage connection string: BlobEndpoint, or AccountName with the protocol and
-                suffix of its host, and AccountKey
+    settings  their storage is a connection string: BlobEndpoint, or AccountName with the protocol
+              and suffix of its host, and AccountKey
     """
 
-    def __init__(self, connection: str, name: str) -> None:
-        parts = _connection(connection)
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        parts = _connection(settings.storage)
         self._account = parts["AccountName"]
         self._key = _key(parts["AccountKey"])
         self._base = parts["BlobEndpoint"].rstrip("/")
@@ -47,7 +50,9 @@ class Container:
 
     async def __aenter__(self) -> Container:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-        self._http = aiohttp.ClientSession(timeout=timeout)
+        self._http = aiohttp.ClientSession(
+            timeout=timeout, connector=connector(self._settings, also_system=True)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

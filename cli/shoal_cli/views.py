@@ -209,6 +209,21 @@ FILE: Final[Sequence[Column]] = (
     Column("mode", _mode),
     Column("type", at("properties", "contentType"), wide=True),
 )
+ACCOUNT: Final[Sequence[Column]] = (
+    Column("name", at("name"), "id"),
+    Column("cores", at("dedicatedCoreQuota"), "number"),
+    Column("low priority cores", at("lowPriorityCoreQuota"), "number"),
+    Column("pools", at("poolQuota"), "number"),
+    Column("active jobs", at("activeJobAndJobScheduleQuota"), "number"),
+    Column("endpoint", at("accountEndpoint"), wide=True),
+    Column("fixed", lambda a: ", ".join(a.get("fixedQuotas", ())) or None, wide=True),
+)
+KEYS: Final[Sequence[Column]] = (
+    Column("primary", at("batch", "primary")),
+    Column("secondary", at("batch", "secondary")),
+    Column("storage primary", at("storage", "primary")),
+    Column("storage secondary", at("storage", "secondary")),
+)
 IMAGE: Final[Sequence[Column]] = (
     Column("image", lambda i: image_name(i.get("imageReference")), "id"),
     Column("agent sku", at("nodeAgentSKUId")),

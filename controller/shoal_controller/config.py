@@ -105,6 +105,17 @@ class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         )
 
 
+class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests each account may send.
+
+    requests_per_s  in the long run; 0: no limit
+    burst           so many may come at once after a pause
+    """
+
+    requests_per_s: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+
+
 class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whose tokens may do what: see core.claims.Rule. A claim may be a path of names."""
 
@@ -180,6 +191,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     storage: Address = Address(port=STORAGE_PORT)
     local: LocalSettings = LocalSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    rate_limit: RateSettings = RateSettings()
     issuers: list[IssuerSettings] = []
 
     def __post_init__(self) -> None:
@@ -241,6 +253,10 @@ port = {STORAGE_PORT}
 # low_priority_core_count_max = 100
 # pool_count_max = 100
 # active_job_count_max = 300
+
+# [rate_limit]                  # of each account; what comes beyond gets 503 and Retry-After
+# requests_per_s = 50
+# burst = 200
 
 # [[issuers]]                   # an identity provider (OIDC) whose tokens are trusted
 # issuer = "https://login.example.org/realms/lab"

@@ -30,7 +30,8 @@ from shoal_controller.config import (
     Config,
     LocalSettings,
 )
-from shoal_controller.main import Controller, log_to_stderr, running
+from shoal_controller.core.account import Account
+from shoal_controller.main import ADMIN_SOCKET, Controller, log_to_stderr, running
 from shoal_controller.privatefile import write_private
 from shoal_controller.providers.local import end_all, remove_tree
 from shoal_controller.providers.users import remove_users
@@ -55,7 +56,7 @@ async def serve(data: Path, options: argparse.Namespace, command: Sequence[str])
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     async with running(settings) as controller:
-        with _connection_file(data, environment(controller)):
+        with _connection_file(data, controller):
             if command:
                 return await _run(command, environment(controller), signals)
             _say(greeting(controller, data, is_ephemeral=options.ephemeral))
@@ -78,6 +79,7 @@ def environment(controller: Controller) -> dict[str, str]:
             f"BlobEndpoint={blob_endpoint};"
         ),
         "AZURE_STORAGE_BLOB_ENDPOINT": blob_endpoint,
+        "SHOAL_ADMIN_SOCKET": str(controller.config.data / ADMIN_SOCKET),
     }
 
 
@@ -176,19 +178,28 @@ def _has_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _connection_file(data: Path, values: dict[str, str]) -> Iterator[None]:
-    """Tell the CLI where we are while we are there."""
+def _connection_file(data: Path, controller: Controller) -> Iterator[None]:
+    """Tell the CLI where we are while we are there, with the keys that count now."""
     path = data / "connection.json"
-    connection = {
-        "endpoint": values["AZURE_BATCH_ENDPOINT"],
-        "account": values["AZURE_BATCH_ACCOUNT"],
-        "key": values["AZURE_BATCH_ACCESS_KEY"],
-        "storage": values["AZURE_STORAGE_CONNECTION_STRING"],
-    }
-    write_private(path, json.dumps(connection, indent=2) + "\n")
+
+    def write(_: Account) -> None:
+        values = environment(controller)
+        connection = {
+            "endpoint": values["AZURE_BATCH_ENDPOINT"],
+            "account": values["AZURE_BATCH_ACCOUNT"],
+            "key": values["AZURE_BATCH_ACCESS_KEY"],
+            "storage": values["AZURE_STORAGE_CONNECTION_STRING"],
+            "admin_socket": values["SHOAL_ADMIN_SOCKET"],
+        }
+        write_private(path, json.dumps(connection, indent=2) + "\n")
+
+    ctx = controller.tenancy.contexts[ACCOUNT]
+    write(ctx.account)
+    ctx.on_account.append(write)
     try:
         yield
     finally:
+        ctx.on_account.remove(write)
         path.unlink(missing_ok=True)
 
 

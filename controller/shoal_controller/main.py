@@ -23,8 +23,10 @@ from typing import Final
 from aiohttp import web
 
 from shoal_controller import config as configuration
+from shoal_controller.api.admin import create_admin_app
 from shoal_controller.api.app import create_app, create_runner
 from shoal_controller.api.issuers import Issuer, Issuers
+from shoal_controller.api.rate import Rates
 from shoal_controller.blobgateway import create_app as create_storage_app
 from shoal_controller.blobgateway import create_runner as create_storage_runner
 from shoal_controller.clock import Clock, SystemClock
@@ -38,6 +40,7 @@ from shoal_controller.tenancy import Tenancy
 
 log = logging.getLogger(__name__)
 
+ADMIN_SOCKET: Final = "admin.sock"
 BACKLOG: Final = 1024
 
 
@@ -78,11 +81,19 @@ async def running(config: Config) -> AsyncIterator[Controller]:
         await stack.enter_async_context(tenancy.running())
         storage_app = create_storage_app(tenancy.storage, clock)
         await _serve(stack, create_storage_runner(storage_app), storage_socket)
-        api_app = create_app(controller, issuers=Issuers(_issuers(config), clock))
+        limit = config.rate_limit
+        api_app = create_app(
+            controller,
+            issuers=Issuers(_issuers(config), clock),
+            rates=Rates(clock, limit.requests_per_s, limit.burst),
+        )
         reception = Reception(tenancy.contexts, tenancy.secret_of)
         api_app.middlewares.insert(0, Listener(registry, reception).middleware)
         api_app.on_shutdown.append(lambda _: registry.close())  # once nobody can come any more
         await _serve(stack, create_runner(api_app), api_socket)
+        admin_app = create_admin_app(tenancy, clock, api_url)
+        admin_socket = stack.enter_context(_listening_privately(config.data / ADMIN_SOCKET))
+        await _serve(stack, web.AppRunner(admin_app, access_log=None), admin_socket)
         log.info("the Batch API is at %s, storage at %s", api_url, storage_url)
         yield controller
         log.info("ending")
@@ -161,6 +172,28 @@ def _listening(key: str, address: Address) -> Iterator[socket.socket]:
         ) from err
     with listening:
         yield listening
+
+
+@contextlib.contextmanager
+def _listening_privately(path: Path) -> Iterator[socket.socket]:
+    """Listen at a path that only our own user and root can open, for as long as the context."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        try:
+            folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+            try:
+                path.unlink(missing_ok=True)  # of a controller that was killed: we hold the lock
+                # Through the folder's descriptor: whole paths may be longer than sockets take.
+                listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+            finally:
+                os.close(folder)
+            path.chmod(0o600)
+            listening.listen()
+        except OSError as err:
+            raise BadConfig(f"data: cannot listen at {path}: {err.strerror}") from err
+        try:
+            yield listening
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _url(listening: socket.socket) -> str:

@@ -17,7 +17,7 @@ from shoal_controller.blobgateway import BlobStore, StorageAccount
 from shoal_controller.blobs import AccountBlobs
 from shoal_controller.clock import Clock
 from shoal_controller.config import Config
-from shoal_controller.core.account import Account, Quotas, check_account_name
+from shoal_controller.core.account import ACCOUNT_NAME, Account, Quotas, check_account_name
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.registry import Registry
@@ -121,7 +121,8 @@ class Tenancy:
         """
         async with self._changing:
             folder = self._folder / name
-            if name not in self.contexts and not _is_deleting(folder):
+            is_name = ACCOUNT_NAME.fullmatch(name) is not None
+            if name not in self.contexts and not (is_name and _is_deleting(folder)):
                 raise Refused("ResourceNotFound", Reason=f"There is no account '{name}'.")
             if name in self._config.accounts:
                 raise Refused(
@@ -158,7 +159,7 @@ class Tenancy:
             def put(account: Account) -> None:
                 self.storage[name] = StorageAccount(account.storage_keys, store)
 
-            ctx.on_account = put
+            ctx.on_account.append(put)
             put(ctx.account)
             self.contexts[name] = ctx
             self.fleets[name] = fleet

@@ -17,8 +17,10 @@ from shoal_controller.api.errors import error_response, of_http
 from shoal_controller.api.issuers import Issuers
 from shoal_controller.api.management import door as management
 from shoal_controller.api.options import check_options
+from shoal_controller.api.ownroutes import OWN_ROUTES
 from shoal_controller.api.paging import integer_parameter
-from shoal_controller.api.routes import Router
+from shoal_controller.api.rate import Rates, Throttled
+from shoal_controller.api.routes import ROUTES, Router
 from shoal_controller.api.versions import VERSIONS
 from shoal_controller.core.conditions import NotModified
 from shoal_controller.core.errors import Refused, Unavailable
@@ -41,13 +43,17 @@ NO_HOST: Final = "localhost"
 _CLIENT_ID_CHARACTERS_MAX: Final = 128
 
 
-def create_app(controller: Controller, *, issuers: Issuers | None = None) -> web.Application:
+def create_app(
+    controller: Controller, *, issuers: Issuers | None = None, rates: Rates | None = None
+) -> web.Application:
     """Return the application that answers for the controller's accounts; `create_runner` serves it.
 
     issuers  whose tokens are trusted beside the controller's own
+    rates    how many requests are taken; None: any number
     More middlewares may be put before its own.
     """
-    door = _Door(controller, issuers or Issuers((), controller.clock))
+    clock = controller.clock
+    door = _Door(controller, issuers or Issuers((), clock), rates or Rates(clock, 0, 0))
     app = web.Application(middlewares=[door.answer])
     app[_DOOR] = door
     app.on_response_prepare.append(_add_standard_headers)
@@ -63,10 +69,11 @@ def create_runner(app: web.Application) -> serving.Runner:
 class _Door:
     """From a request to its handler, and from whatever happens there to an answer."""
 
-    def __init__(self, controller: Controller, issuers: Issuers) -> None:
+    def __init__(self, controller: Controller, issuers: Issuers, rates: Rates) -> None:
         self._controller = controller
         self._issuers = issuers
-        self._router = Router()
+        self._rates = rates
+        self._router = Router((*ROUTES, *OWN_ROUTES))
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -77,7 +84,12 @@ class _Door:
         try:
             if is_management:
                 return await management.dispatch(
-                    self._controller, self._issuers, request, request_id, base_url(request)
+                    self._controller,
+                    self._issuers,
+                    self._rates,
+                    request,
+                    request_id,
+                    base_url(request),
                 )
             return await self.dispatch(request)
         except Refused as error:
@@ -94,10 +106,13 @@ class _Door:
             refused = Refused("InternalError")
         now = self._controller.clock.now()
         if is_management:
-            return management.error_response(request, refused, request_id, now)
-        return error_response(
-            refused, request_id, now, base_url(request), is_head=request.method == "HEAD"
-        )
+            response = management.error_response(request, refused, request_id, now)
+        else:
+            is_head = request.method == "HEAD"
+            response = error_response(refused, request_id, now, base_url(request), is_head=is_head)
+        if isinstance(refused, Throttled):
+            response.headers["Retry-After"] = str(refused.retry_after_s)
+        return response
 
     def refuse_unread(self, code: str, reason: str) -> web.Response:
         """Return the answer to what is no request, of which nothing was understood."""
@@ -117,6 +132,7 @@ class _Door:
             headers.setdefault(name.lower(), value)
         parts = SignedParts(request.method, path, query_text, headers)
         caller = await authenticate(self._controller, self._issuers, parts)
+        self._rates.take(caller.ctx.account.name)
         check_length(request)
         query = parse_query(query_text)
         version_name = query.get("api-version")

@@ -119,7 +119,7 @@ class Context:
         """
         self.account = account
         self.account_changing = asyncio.Lock()
-        self.on_account: Callable[[Account], None] | None = None
+        self.on_account: list[Callable[[Account], None]] = []
         self.folder = path.parent
         self.clock = clock
         self.links = links
@@ -152,8 +152,8 @@ class Context:
     def put_account(self, account: Account) -> None:
         """What is asked from now on is answered by these keys and quotas; they are on disk."""
         self.account = account
-        if self.on_account is not None:
-            self.on_account(account)
+        for tell in self.on_account:
+            tell(account)
 
     def wall_time(self, monotonic_s: float) -> datetime:
         """Return when that was by the wall clock, as it went when this process began."""

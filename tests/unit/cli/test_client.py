@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from shoal_cli.client import Client, path_of
-from shoal_cli.faults import ServiceFault, Unreachable
-from tests.unit.cli.service import Request, Service, refuses
+from shoal_cli.faults import ServiceFault, Unreachable, UsageFault
+from tests.unit.cli.service import Request, Service, refusal, refuses
 
 
 @pytest.fixture
@@ -216,3 +217,40 @@ async def test_a_refused_file_is_explained_although_head_has_no_body(
     with pytest.raises(ServiceFault) as caught:
         await client.file_facts("/f")
     assert caught.value.code == "TaskFilesCleanedup"
+
+
+async def test_what_was_turned_away_at_the_door_is_sent_again_when_it_asks_for_it(
+    service: Service,
+) -> None:
+    def busy(_: Request) -> web.StreamResponse:
+        answer = refusal(503, "ServerBusy", "Too much.")
+        answer.headers["Retry-After"] = "7"
+        return answer
+
+    service.on("POST", "/jobs", busy, (201, None))
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    async with Client(service.settings, patience_s=60, sleep=sleep) as client:
+        await client.post("/jobs", {"id": "j"})
+    assert len(service.seen("POST", "/jobs")) == 2
+    (seconds,) = waited
+    assert 5 < seconds < 9
+
+
+async def test_a_token_is_sent_as_it_is(service: Service) -> None:
+    settings = replace(service.settings, token="t.o.k", key=b"")
+    async with Client(settings) as client:
+        with pytest.raises(ServiceFault):
+            await client.get("/jobs")
+    assert service.requests[0].headers["authorization"] == "Bearer t.o.k"
+
+
+async def test_a_file_that_holds_no_certificates_is_named(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for name in ("empty.pem", "missing.pem"):
+        with pytest.raises(UsageFault, match=name):
+            async with Client(replace(service.settings, ca_file=str(tmp_path / name))):
+                pass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shoal_cli.faults import UsageFault
-from shoal_cli.settings import Options, load
+from shoal_cli.settings import Options, load, load_admin
 
 KEY = base64.b64encode(b"secret").decode()
 ENVIRON = {
@@ -131,3 +131,84 @@ def test_secrets_do_not_appear_when_settings_are_printed(tmp_path: Path) -> None
     shown = repr(load(Options(), environ, tmp_path))
     assert "secret" not in shown
     assert "tops" not in shown
+
+
+# --- tokens, certificates, the admin's socket -----------------------------------------------------
+
+
+def test_a_token_takes_the_place_of_account_and_key(tmp_path: Path) -> None:
+    environ = {"AZURE_BATCH_ENDPOINT": "https://host", "SHOAL_TOKEN": "t.o.k"}
+    settings = load(Options(), environ, tmp_path)
+    assert (settings.token, settings.account, settings.key) == ("t.o.k", "", b"")
+    assert "t.o.k" not in repr(settings)
+
+
+def test_of_token_and_key_the_nearer_one_counts(tmp_path: Path) -> None:
+    (tmp_path / "shoal").mkdir()
+    (tmp_path / "shoal" / "token").write_text("t.o.k\n")
+    text = 'endpoint = "https://host"\ntoken_file = "token"\n'
+    (tmp_path / "shoal" / "config.toml").write_text(text)
+    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert load(Options(), home, tmp_path).token == "t.o.k"
+    settings = load(Options(), ENVIRON | home, tmp_path)
+    assert (settings.token, settings.key) == ("", b"secret")
+    settings = load(Options(), ENVIRON | {"SHOAL_TOKEN": "mine"}, tmp_path)
+    assert (settings.token, settings.key) == ("mine", b"")
+
+
+def test_a_task_needs_no_settings_to_speak_to_its_service(tmp_path: Path) -> None:
+    environ = {
+        "AZ_BATCH_ACCOUNT_URL": "http://127.0.0.1:5/",
+        "AZ_BATCH_ACCOUNT_NAME": "lab",
+        "AZ_BATCH_AUTHENTICATION_TOKEN": "shoal-task.x",
+    }
+    settings = load(Options(), environ, tmp_path)
+    assert settings.endpoint == "http://127.0.0.1:5"
+    assert (settings.account, settings.token) == ("lab", "shoal-task.x")
+    assert load(Options(), environ | ENVIRON, tmp_path).token == ""
+    del environ["AZ_BATCH_AUTHENTICATION_TOKEN"]
+    with pytest.raises(UsageFault):
+        load(Options(), environ, tmp_path)
+
+
+def test_a_token_is_not_sent_for_all_to_read(tmp_path: Path) -> None:
+    for endpoint, is_sent in (
+        ("http://batch.example.org", False),
+        ("http://10.0.0.1:10443", False),
+        ("https://batch.example.org", True),
+        ("batch.example.org", True),
+        ("http://127.0.0.1:1", True),
+        ("http://[::1]:1", True),
+    ):
+        environ = {"AZURE_BATCH_ENDPOINT": endpoint, "SHOAL_TOKEN": "t"}
+        if is_sent:
+            assert load(Options(), environ, tmp_path).token == "t"
+        else:
+            with pytest.raises(UsageFault, match="for all to read"):
+                load(Options(), environ, tmp_path)
+
+
+def test_certificates_and_socket_belong_to_the_endpoint_they_stand_beside(tmp_path: Path) -> None:
+    connection(tmp_path, ca_file="/data/ca.pem", admin_socket="/data/admin.sock", storage="x")
+    settings = load(Options(), {}, tmp_path)
+    assert settings.ca_file == "/data/ca.pem"
+    assert settings.admin_socket == ""
+    admin = load_admin(Options(), {}, tmp_path)
+    assert (admin.admin_socket, admin.account, admin.key) == ("/data/admin.sock", "dev", b"")
+    elsewhere = {"AZURE_BATCH_ENDPOINT": "https://elsewhere"}
+    assert load(Options(), elsewhere, tmp_path).ca_file == ""
+    assert load_admin(Options(), elsewhere, tmp_path).admin_socket == ""
+    named = elsewhere | {"SHOAL_CA_FILE": "my.pem", "SHOAL_ADMIN_SOCKET": "s"}
+    assert load(Options(), named, tmp_path).ca_file == "my.pem"
+    assert load_admin(Options(socket="t"), named, tmp_path).admin_socket == "t"
+
+
+def test_paths_of_the_config_file_are_meant_from_its_folder(tmp_path: Path) -> None:
+    environ = config(
+        tmp_path,
+        'endpoint = "https://h"\ntoken = "t"\nca_file = "ca.pem"\nadmin_socket = "~/a.sock"\n',
+    ) | {"HOME": str(tmp_path)}
+    assert load(Options(), environ, tmp_path).ca_file == str(tmp_path / "shoal" / "ca.pem")
+    environ = config(tmp_path / "b", "ca_file = 1\n")
+    with pytest.raises(UsageFault, match="ca_file"):
+        load(Options(), environ, tmp_path)

@@ -76,6 +76,9 @@ def test_a_controller_may_have_no_account_yet(tmp_path: Path):
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace("reader", "king"), "role"),
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE + 'account_claim = "a"', "account_claim"),
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace('"g"', '""'), "value"),
+        (LEAST + "[rate_limit]\nrequests_per_s = -1", "rate_limit.requests_per_s: "),
+        (LEAST + "[rate_limit]\nrequests_per_s = nan", "rate_limit.requests_per_s: "),
+        (LEAST + "[rate_limit]\nburst = 0", "rate_limit.burst: "),
         ("data = ", "TOML"),
     ],
 )

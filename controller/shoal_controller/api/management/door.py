@@ -17,6 +17,7 @@ from shoal_controller.api.management.access import authenticate
 from shoal_controller.api.management.routes import OPTIONS, VERSIONS, find_route
 from shoal_controller.api.management.wire import JSON_TYPE
 from shoal_controller.api.options import check_options
+from shoal_controller.api.rate import Rates
 from shoal_controller.api.versions import NEWEST, Version
 from shoal_controller.api.versions import VERSIONS as BATCH_VERSIONS
 from shoal_controller.api.wire.values import timestamp
@@ -49,7 +50,12 @@ def owns(request: web.Request) -> bool:
 
 
 async def dispatch(
-    controller: Controller, issuers: Issuers, request: web.Request, request_id: str, base: str
+    controller: Controller,
+    issuers: Issuers,
+    rates: Rates,
+    request: web.Request,
+    request_id: str,
+    base: str,
 ) -> web.StreamResponse:
     """Answer a request, or raise Refused: who is calling comes first, whatever is asked for."""
     path, query_text = raw_path(request)
@@ -65,6 +71,7 @@ async def dispatch(
         wrong = error
     account_name = arguments.get("accountName")
     caller = await authenticate(controller, issuers, request, parts, account_name)
+    rates.take(caller.ctx.account.name)
     check_length(request)
     query = parse_query(query_text)
     version = _version(query.get("api-version", ""))

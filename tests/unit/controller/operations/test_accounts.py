@@ -19,7 +19,7 @@ from tests.unit.controller.operations.conftest import House
 @pytest.mark.parametrize("service", Service)
 async def test_one_key_is_made_anew_and_the_others_stay(house: House, service: Service):
     told: list[Account] = []
-    house.ctx.on_account = told.append
+    house.ctx.on_account.append(told.append)
     before = house.ctx.account
     first = await accounts.regenerate_key(house.ctx, service, KeyName.SECONDARY)
     then = await accounts.regenerate_key(house.ctx, service, KeyName.PRIMARY)
