@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
@@ -78,6 +80,22 @@ class Provider:
 
 def unsigned(token: str, **header: Any) -> str:
     """Return a token with another header and without its signature."""
-    text = json.dumps({"alg": "none", "typ": "JWT"} | header).encode()
-    head = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-    return f"{head}.{token.split('.')[1]}."
+    return f"{_head(token, {'alg': 'none'} | header)}."
+
+
+def signed_by_public_key(token: str, key_id: str) -> str:
+    """Return a token whose signature takes a key that everybody knows for a shared secret."""
+    public = private_key(key_id).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    secret = public.public_bytes(serialization.Encoding.PEM, form)
+    text = _head(token, {"alg": "HS256", "kid": key_id})
+    return f"{text}.{_encoded(hmac.digest(secret, text.encode(), 'sha256'))}"
+
+
+def _head(token: str, header: dict[str, Any]) -> str:
+    text = json.dumps({"typ": "JWT"} | header).encode()
+    return f"{_encoded(text)}.{token.split('.')[1]}"
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Every row of the table of operations: what it answers, and whom it turns away."""
+"""Every row of the table of operations, and what it answers; whom it lets in: test_access.py."""
 
 from __future__ import annotations
 
@@ -223,41 +223,6 @@ async def test_a_row_that_is_not_built_is_refused_only_after_authentication(
             if route.method != "HEAD":
                 expected = "NotImplemented" if answer.status == 501 else "ResourceNotFound"
                 assert answer.code == expected
-
-
-async def test_no_row_answers_or_acts_without_valid_credentials(
-    house: House, caller: Caller
-) -> None:
-    arguments = await _seed(house, caller)
-    before = await _dump(house)
-    too_old = house.clock.time - timedelta(minutes=16)
-    too_early = house.clock.time + timedelta(minutes=16)
-    thief = Caller(caller.base, caller.session, caller.clock, key=b"guessed")
-    unknown = Caller(caller.base, caller.session, caller.clock, account="someoneelse")
-    unknown_path = Route("nowhere", "GET", "/nowhere")
-    for route in (*ROUTES, unknown_path):
-        method, path = route.method, _fill(route.path, arguments)
-        case = CASES.get(route.name)
-        body = None if case is None else case.body
-        answers = {
-            "none": await caller.send(method, path, body, is_signed=False),
-            "wrong key": await thief.send(method, path, body),
-            "old": await caller.send(method, path, body, date=too_old),
-            "early": await caller.send(method, path, body, date=too_early),
-            "unknown": await unknown.send(method, path, body),
-        }
-        for why, answer in answers.items():
-            status, code = (
-                (400, "MissingRequiredHeader") if why == "none" else (403, "AuthenticationFailed")
-            )
-            assert answer.status == status, (method, path, why)
-            if method == "HEAD":
-                assert answer.body == b""
-            else:
-                assert answer.code == code
-                assert "value" not in answer.json
-    assert await _dump(house) == before
-    assert house.links.requests == []
 
 
 @pytest.mark.parametrize(
