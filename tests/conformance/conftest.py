@@ -18,6 +18,7 @@ from yarl import URL
 
 from shoal_controller.api import versions
 from shoal_controller.api.app import create_app, create_runner
+from shoal_controller.api.auth import Controller
 from shoal_controller.api.call import http_date
 from shoal_controller.core.account import Account
 from shoal_controller.core.application import Application, Package, PackageState
@@ -231,9 +232,9 @@ async def caller(house: House) -> AsyncIterator[Caller]:
 
 
 @contextlib.asynccontextmanager
-async def served(house: House) -> AsyncIterator[str]:
-    """Serve a house as a controller does; yields scheme, host and port."""
-    runner = create_runner(create_app(house))
+async def served(house: Controller, **more: Any) -> AsyncIterator[str]:
+    """Serve a house as a controller does; yields scheme, host and port. `more`: see create_app."""
+    runner = create_runner(create_app(house, **more))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestServer
 
-from shoal_controller.api.app import create_app
 from shoal_controller.api.issuers import Issuer, Issuers
 from shoal_controller.api.ownroutes import OWN_ROUTES
 from shoal_controller.api.routes import ROUTES, Route
@@ -33,6 +30,7 @@ from tests.conformance.conftest import (
     Caller,
     House,
     job_body,
+    served,
     task_body,
 )
 from tests.conformance.test_routes import CASES, _dump, _fill, _seed
@@ -84,7 +82,11 @@ class Site:
 async def site(house: House, tmp_path: Path) -> AsyncIterator[Site]:
     provider = Provider(tmp_path / "keys.json", house.clock.time.timestamp())
     issuer = Issuer(ISSUER, (AUDIENCE,), provider.file, frozenset({"RS256"}), RULES)
-    async with _serving(house, Issuers([issuer], house.clock)) as caller:
+    async with (
+        served(house, issuers=Issuers([issuer], house.clock)) as base,
+        ClientSession(auto_decompress=False) as session,
+    ):
+        caller = Caller(base, session, house.clock)
         arguments = await _seed(house, caller)
         await caller.make("/jobs", job_body("other"))
         site = Site(house, caller, arguments)
@@ -93,15 +95,6 @@ async def site(house: House, tmp_path: Path) -> AsyncIterator[Site]:
         site.good = _good(site, provider, token_own, token_other)
         site.bad = _bad(site, provider, token_own, token_over)
         yield site
-
-
-@asynccontextmanager
-async def _serving(house: House, issuers: Issuers) -> AsyncIterator[Caller]:
-    async with (
-        TestServer(create_app(house, issuers=issuers), host="127.0.0.1") as server,
-        ClientSession(auto_decompress=False) as session,
-    ):
-        yield Caller(str(server.make_url("")).rstrip("/"), session, house.clock)
 
 
 async def _running(site: Site, job_id: str, *, is_over: bool = False) -> str:

@@ -16,12 +16,11 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from shoal_controller.api.app import create_app
 from shoal_controller.api.issuers import KEYS_AGE_S_MAX, RELOAD_S_MIN, Issuer, Issuers
 from shoal_controller.core.access import Role
 from shoal_controller.core.claims import ALGORITHMS, Rule
 from shoal_controller.operations.context import Context
-from tests.conformance.conftest import ACCOUNT, Answer, Caller, House, job_body
+from tests.conformance.conftest import ACCOUNT, Answer, Caller, House, job_body, served
 from tests.identity import AUDIENCE, ISSUER, Provider, public_jwk, unsigned
 
 RULES = (
@@ -78,10 +77,9 @@ def issuer_of(keys: Path | str, **changes: Any) -> Issuer:
 async def opened(house: House, provider: Provider, issuer: Issuer, door: Any = None) -> Any:
     issuers = Issuers([issuer], house.clock)
     async with (
-        TestServer(create_app(door or house, issuers=issuers), host="127.0.0.1") as server,
+        served(door or house, issuers=issuers) as base,
         ClientSession(auto_decompress=False) as session,
     ):
-        base = str(server.make_url("")).rstrip("/")
         yield Site(house, provider, Caller(base, session, house.clock))
 
 

@@ -7,23 +7,20 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestServer
 
-from shoal_controller.api.app import create_app
 from shoal_controller.api.rate import Rates, Throttled
-from tests.conformance.conftest import Caller, House, StillClock, job_body
+from tests.conformance.conftest import Caller, House, StillClock, job_body, served
 
 BURST = 3
 
 
 @pytest.fixture
 async def limited(house: House) -> AsyncIterator[Caller]:
-    app = create_app(house, rates=Rates(house.clock, 0.5, BURST))
     async with (
-        TestServer(app, host="127.0.0.1") as server,
+        served(house, rates=Rates(house.clock, 0.5, BURST)) as base,
         ClientSession(auto_decompress=False) as session,
     ):
-        yield Caller(str(server.make_url("")).rstrip("/"), session, house.clock)
+        yield Caller(base, session, house.clock)
 
 
 async def test_what_goes_beyond_the_limit_is_told_when_to_come_again(limited: Caller) -> None:
