@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -36,7 +37,9 @@ class RawClient:
         self._endpoint = settings["AZURE_BATCH_ENDPOINT"].rstrip("/")
         self._account = settings["AZURE_BATCH_ACCOUNT"]
         self._key = base64.b64decode(settings["AZURE_BATCH_ACCESS_KEY"])
-        self._session = aiohttp.ClientSession()
+        ca_file = settings.get("SHOAL_CA_FILE")
+        trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted))
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,9 +52,9 @@ class RawClient:
     ) -> None:
         await self._session.close()
 
-    async def call(self, method: str, path: str, body: bytes | None = None) -> Any:
+    async def call(self, method: str, path: str, body: bytes | None = None, query: str = "") -> Any:
         """Return the JSON of an answer (None without a body); raise Failed for an error."""
-        text = await self.read(method, path, body)
+        text = await self.read(method, path, body, query)
         return json.loads(text) if text else None
 
     async def read(
@@ -70,7 +73,9 @@ class RawClient:
         parts = SignedParts(method, path, query, signed)
         headers["Authorization"] = sign(self._key, self._account, parts)
         url = URL(f"{self._endpoint}{path}?{query}", encoded=True)
-        async with self._session.request(method, url, data=body, headers=headers) as answer:
+        async with self._session.request(
+            method, url, data=body, headers=headers, skip_auto_headers=("Content-Type",)
+        ) as answer:
             text = await answer.read()
             if answer.status >= 400:
                 raise Failed(f"{method} {path}: {answer.status} {text.decode()}", answer.status)

@@ -86,8 +86,14 @@ async def run(config: Config) -> None:
     _make_private(config)
     with _locked(config):
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(_session(config))
-            runner, connect = await _build(config, session)
+            session = await stack.enter_async_context(_session(_trusted(config.ca_file)))
+            transfers = session
+            if config.ca_file is not None:
+                # Files come from anywhere: what signs for the controller does so beside the
+                # system's certificates, not instead of them.
+                both = _trusted(config.ca_file, also_system=True)
+                transfers = await stack.enter_async_context(_session(both))
+            runner, connect = await _build(config, session, transfers)
             stack.push_async_callback(runner.close)
             linking = asyncio.create_task(connect())
             stopping = asyncio.create_task(stopped.wait())
@@ -127,9 +133,13 @@ async def stop_node(config: Config) -> None:
 
 
 async def _build(
-    config: Config, session: aiohttp.ClientSession
+    config: Config, session: aiohttp.ClientSession, transfers: aiohttp.ClientSession
 ) -> tuple[Runner, Callable[[], Coroutine[None, None, None]]]:
-    """Return the runner, at work already, and what keeps the link open."""
+    """Return the runner, at work already, and what keeps the link open.
+
+    session    to the controller
+    transfers  to wherever files come from and go to
+    """
     machine = host.machine_boot()
     root = str(config.root)
     paths = NodePaths(root)
@@ -143,7 +153,8 @@ async def _build(
         config.disk_reserved_percent,
         config.disk_reserved_bytes_max,
     )
-    setting = Setting(root, machine, host.language(), lambda: uuid.uuid4().hex, reserved)
+    ca_file = "" if config.ca_file is None else str(config.ca_file)
+    setting = Setting(root, machine, host.language(), lambda: uuid.uuid4().hex, reserved, ca_file)
     core = AgentCore(setting, records, read_clock())
     del records
     link = LinkEnd(uuid.uuid4().hex)
@@ -152,7 +163,7 @@ async def _build(
         config.private_dir, config.root, runner.spawner_events, runner.spawner_lost
     )
     runner.steps = Steps(
-        users, session, config.root, Path(paths.removed), config.transfers_max, runner.step_ended
+        users, transfers, config.root, Path(paths.removed), config.transfers_max, runner.step_ended
     )
     runner.make_tree = lambda: make_tree(paths, users.is_making)
     files = FileServer(root, runner.reply)
@@ -192,11 +203,21 @@ async def _build(
     return runner, connect
 
 
-def _session(config: Config) -> aiohttp.ClientSession:
-    context = None
-    if config.ca_file is not None:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    connector = aiohttp.TCPConnector(limit=0, ssl=context if context is not None else True)
+def _trusted(ca_file: Path | None, *, also_system: bool = False) -> ssl.SSLContext | bool:
+    """Return what a session trusts; True: the system's certificates. Raises BadConfig."""
+    if ca_file is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError is one
+        raise BadConfig(f"setting 'ca_file': {ca_file} cannot be used: {error}") from error
+    if also_system:
+        context.load_default_certs()
+    return context
+
+
+def _session(trusted: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, ssl=trusted)
     # Contents are stored as they are, and nothing is remembered from one server for another.
     return aiohttp.ClientSession(
         connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()

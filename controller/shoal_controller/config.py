@@ -5,6 +5,8 @@ Keys are no configuration: they are made on the first start and live with the ac
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 import tomllib
 from collections.abc import Callable
@@ -22,6 +24,8 @@ from shoal_controller.core.scheduler import Limits
 API_PORT: Final = 10443
 STORAGE_PORT: Final = 10000
 """Where Azurite listens too, so that tools that look for a local storage find this one."""
+_LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(\*\.)?{_LABEL}(\.{_LABEL})*")
 _LIMITS: Final = Limits()
 _WHERE: Final = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
 
@@ -105,6 +109,55 @@ class SchedulingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         )
 
 
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the API and storage are encrypted: by a certificate of one's own, or a private authority.
+
+    certificate, key  PEM files; the certificate's chain follows it
+    ca_file           what clients on this machine trust where the system does not know the signer
+    authority         a folder: it is made where it is not, and signs for `hosts` by itself
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca_file: Path | None = None
+    authority: Path | None = None
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if (self.certificate is None) == (self.authority is None):
+            raise ValueError("exactly one of certificate and authority says what is shown")
+        if self.authority is None and self.hosts:
+            raise ValueError("hosts are what the authority signs for; a certificate has its own")
+        if self.authority is not None and self.ca_file is not None:
+            raise ValueError("ca_file goes with a certificate; an authority has its own")
+        for host in self.hosts:
+            if not _is_host(host):
+                raise ValueError(f"host {host[:80]!r} is neither a name nor an address")
+
+    @property
+    def shown(self) -> Path:
+        """The certificate that clients are shown."""
+        if self.authority is not None:
+            return self.authority / "server.pem"
+        assert self.certificate is not None
+        return self.certificate
+
+    @property
+    def shown_key(self) -> Path:
+        """The key of the certificate that is shown."""
+        if self.authority is not None:
+            return self.authority / "server.key"
+        assert self.key is not None
+        return self.key
+
+    @property
+    def trusted(self) -> Path | None:
+        """What clients have to trust; None: the system's certificates do."""
+        return self.ca_file if self.authority is None else self.authority / "ca.pem"
+
+
 class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many requests each account may send.
 
@@ -162,6 +215,12 @@ class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             raise ValueError("rules is empty: nobody could do anything with its tokens")
 
 
+def _is_host(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(text))
+    return _HOST.fullmatch(text) is not None
+
+
 def several(names: str | list[str]) -> tuple[str, ...]:
     """Return what may be written as one text or as a list of them; none for an empty text."""
     if isinstance(names, str):
@@ -169,11 +228,18 @@ def several(names: str | list[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether what is sent to a host stays on this machine."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
+
+
 def _is_private(url: str) -> bool:
     """Return whether nobody on the way can change what is fetched from a URL."""
     parts = urlsplit(url)
     if parts.scheme == "http":
-        return parts.hostname in ("127.0.0.1", "::1", "localhost")
+        return is_loopback(parts.hostname or "")
     return parts.scheme == "https" and bool(parts.hostname)
 
 
@@ -191,6 +257,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     storage: Address = Address(port=STORAGE_PORT)
     local: LocalSettings = LocalSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    tls: TlsSettings | None = None
     rate_limit: RateSettings = RateSettings()
     issuers: list[IssuerSettings] = []
 
@@ -232,44 +299,3 @@ def _from(folder: Path) -> Callable[[type, object], object]:
         raise ValueError("must be a path")
 
     return read
-
-
-TEMPLATE: Final = f"""\
-# A Shoal controller. Start it with: shoal-controller --config controller.toml
-data = "data"                   # everything it keeps; from this file's folder
-
-[listen]                        # the Batch API, and the address that agents dial
-host = "127.0.0.1"
-port = {API_PORT}
-# url = "https://batch.example.org"      # how clients reach it, when not at host:port
-
-[storage]                       # the blob gateway
-host = "127.0.0.1"
-port = {STORAGE_PORT}
-# url = "https://blobs.example.org"
-
-[accounts.myaccount]            # keys are made on the first start: shoal account keys myaccount
-# dedicated_core_count_max = 100         # what is set here is changed only here, not by command
-# low_priority_core_count_max = 100
-# pool_count_max = 100
-# active_job_count_max = 300
-
-# [rate_limit]                  # of each account; what comes beyond gets 503 and Retry-After
-# requests_per_s = 50
-# burst = 200
-
-# [[issuers]]                   # an identity provider (OIDC) whose tokens are trusted
-# issuer = "https://login.example.org/realms/lab"
-# audience = "https://batch.core.windows.net/"
-# keys_url = "https://login.example.org/realms/lab/protocol/openid-connect/certs"
-# [[issuers.rules]]             # whose tokens may do what: reader, contributor or owner
-# claim = ["realm_access", "roles"]
-# value = "batch-users"
-# account = "myaccount"
-# role = "contributor"
-
-[local]                         # nodes that are processes of this machine
-end_with_controller = false     # true: they end when the controller is told to end
-disk_reserved_percent = 10      # with less of the disk free than that, and than
-disk_reserved_bytes_max = 1000000000   # so many bytes, they run no tasks (DiskFull)
-"""

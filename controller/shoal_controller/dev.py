@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 import signal
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from shoal_controller.config import (
     BadConfig,
     Config,
     LocalSettings,
+    TlsSettings,
 )
 from shoal_controller.core.account import Account
 from shoal_controller.main import ADMIN_SOCKET, Controller, log_to_stderr, running
@@ -38,6 +40,8 @@ from shoal_controller.providers.users import remove_users
 
 ACCOUNT: Final = "devaccount"
 EPHEMERAL_PREFIX: Final = "shoal-dev-"
+BUNDLE: Final = "bundle.pem"
+SYSTEM_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 COMMAND_END_S_MAX: Final = 10.0
 """A command that was told to end (SIGTERM, SIGHUP) is killed when it still runs then."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -51,11 +55,14 @@ async def serve(data: Path, options: argparse.Namespace, command: Sequence[str])
         listen=Address(port=options.port),
         storage=Address(port=options.storage_port),
         local=LocalSettings(end_with_controller=True),
+        tls=TlsSettings(authority=data / "tls") if options.tls else None,
     )
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     async with running(settings) as controller:
+        if settings.tls is not None and settings.tls.trusted is not None:
+            _write_bundle(settings.tls.trusted)
         with _connection_file(data, controller):
             if command:
                 return await _run(command, environment(controller), signals)
@@ -75,12 +82,37 @@ def environment(controller: Controller) -> dict[str, str]:
         "AZURE_BATCH_ACCOUNT": ACCOUNT,
         "AZURE_BATCH_ACCESS_KEY": base64.b64encode(account.keys[0]).decode(),
         "AZURE_STORAGE_CONNECTION_STRING": (
-            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={storage_key};"
+            f"DefaultEndpointsProtocol={blob_endpoint.partition(':')[0]};"
+            f"AccountName={ACCOUNT};AccountKey={storage_key};"
             f"BlobEndpoint={blob_endpoint};"
         ),
         "AZURE_STORAGE_BLOB_ENDPOINT": blob_endpoint,
         "SHOAL_ADMIN_SOCKET": str(controller.config.data / ADMIN_SOCKET),
+        **_trust(controller),
     }
+
+
+def _trust(controller: Controller) -> dict[str, str]:
+    """Return what makes clients trust the private authority, each kind by its own variables."""
+    tls = controller.config.tls
+    ca_file = None if tls is None else tls.trusted
+    if ca_file is None:
+        return {}
+    bundle = str(ca_file.with_name(BUNDLE))
+    return {
+        "SHOAL_CA_FILE": str(ca_file),
+        "NODE_EXTRA_CA_CERTS": str(ca_file),
+        # These two replace the system's certificates.
+        "REQUESTS_CA_BUNDLE": bundle,
+        "SSL_CERT_FILE": bundle,
+    }
+
+
+def _write_bundle(ca_file: Path) -> None:
+    """Write the system's certificates and ours into one file."""
+    system = ssl.get_default_verify_paths().cafile or SYSTEM_BUNDLE
+    known = Path(system).read_bytes() if Path(system).exists() else b""
+    ca_file.with_name(BUNDLE).write_bytes(known + ca_file.read_bytes())
 
 
 def greeting(controller: Controller, data: Path, *, is_ephemeral: bool) -> str:
@@ -190,6 +222,7 @@ def _connection_file(data: Path, controller: Controller) -> Iterator[None]:
             "key": values["AZURE_BATCH_ACCESS_KEY"],
             "storage": values["AZURE_STORAGE_CONNECTION_STRING"],
             "admin_socket": values["SHOAL_ADMIN_SOCKET"],
+            "ca_file": values.get("SHOAL_CA_FILE", ""),
         }
         write_private(path, json.dumps(connection, indent=2) + "\n")
 
@@ -285,6 +318,7 @@ def _parser() -> argparse.ArgumentParser:
             default=port,
             help=f"port of {what}; 0: a free one; default: %(default)s",
         )
+    parser.add_argument("--tls", action="store_true", help="https, by a private authority")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning"])
     return parser
 

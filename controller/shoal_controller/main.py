@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
@@ -30,13 +31,15 @@ from shoal_controller.api.rate import Rates
 from shoal_controller.blobgateway import create_app as create_storage_app
 from shoal_controller.blobgateway import create_runner as create_storage_runner
 from shoal_controller.clock import Clock, SystemClock
-from shoal_controller.config import Address, BadConfig, Config, several
+from shoal_controller.config import Address, BadConfig, Config, is_loopback, several
 from shoal_controller.core.claims import Rule
+from shoal_controller.init import write_folder
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
 from shoal_controller.operations.context import Context
 from shoal_controller.reception import Reception
 from shoal_controller.tenancy import Tenancy
+from shoal_controller.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +77,16 @@ async def running(config: Config) -> AsyncIterator[Controller]:
         stack.enter_context(_locked(config.data))
         api_socket = stack.enter_context(_listening("listen", config.listen))
         storage_socket = stack.enter_context(_listening("storage", config.storage))
-        api_url = config.listen.url or _url(api_socket)
-        storage_url = config.storage.url or _url(storage_socket)
-        tenancy = Tenancy(config, clock, registry, api_url, storage_url, _url(api_socket))
+        tls = _tls(stack, config, clock)
+        scheme = "http" if tls is None else "https"
+        api_url = config.listen.url or _url(scheme, api_socket)
+        storage_url = config.storage.url or _url(scheme, storage_socket)
+        agents_url = _url_of_agents(config, api_socket)
+        tenancy = Tenancy(config, clock, registry, api_url, storage_url, agents_url)
         controller = Controller(config, clock, tenancy, api_url, storage_url)
         await stack.enter_async_context(tenancy.running())
         storage_app = create_storage_app(tenancy.storage, clock)
-        await _serve(stack, create_storage_runner(storage_app), storage_socket)
+        await _serve(stack, create_storage_runner(storage_app), storage_socket, tls)
         limit = config.rate_limit
         api_app = create_app(
             controller,
@@ -90,7 +96,7 @@ async def running(config: Config) -> AsyncIterator[Controller]:
         reception = Reception(tenancy.contexts, tenancy.secret_of)
         api_app.middlewares.insert(0, Listener(registry, reception).middleware)
         api_app.on_shutdown.append(lambda _: registry.close())  # once nobody can come any more
-        await _serve(stack, create_runner(api_app), api_socket)
+        await _serve(stack, create_runner(api_app), api_socket, tls)
         admin_app = create_admin_app(tenancy, clock, api_url)
         admin_socket = stack.enter_context(_listening_privately(config.data / ADMIN_SOCKET))
         await _serve(stack, web.AppRunner(admin_app, access_log=None), admin_socket)
@@ -100,11 +106,42 @@ async def running(config: Config) -> AsyncIterator[Controller]:
 
 
 async def _serve(
-    stack: contextlib.AsyncExitStack, runner: web.AppRunner, listening: socket.socket
+    stack: contextlib.AsyncExitStack,
+    runner: web.AppRunner,
+    listening: socket.socket,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
-    await web.SockSite(runner, listening, backlog=BACKLOG).start()
+    await web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=tls).start()
+
+
+def _tls(stack: contextlib.AsyncExitStack, config: Config, clock: Clock) -> ssl.SSLContext | None:
+    """Return what encrypts the listeners, looked after as long as the stack; None: plain http."""
+    if config.tls is None:
+        for key, address in (("listen", config.listen), ("storage", config.storage)):
+            if not is_loopback(address.host) and not address.url.startswith("https:"):
+                log.warning(
+                    "%s: keys and data travel to and from %s for all to read; see [tls]",
+                    key,
+                    address.host,
+                )
+        return None
+    tls = ServerTls(config.tls, clock)
+    watching = asyncio.create_task(tls.watch(), name="tls")
+    stack.callback(watching.cancel)
+    return tls.context
+
+
+def _url_of_agents(config: Config, listening: socket.socket) -> str:
+    """Return where agents of this machine dial.
+
+    A certificate of one's own hardly names 127.0.0.1; what clients use then, it does name.
+    """
+    if config.tls is None:
+        return _url("http", listening)
+    has_own = config.tls.certificate is not None
+    return config.listen.url if has_own and config.listen.url else _url("https", listening)
 
 
 def _issuers(config: Config) -> list[Issuer]:
@@ -196,11 +233,11 @@ def _listening_privately(path: Path) -> Iterator[socket.socket]:
             path.unlink(missing_ok=True)
 
 
-def _url(listening: socket.socket) -> str:
+def _url(scheme: str, listening: socket.socket) -> str:
     """Return where the socket is reached from this machine."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(host), str(host))
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def until_signal() -> signal.Signals:
@@ -231,37 +268,32 @@ def log_to_stderr(level: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """shoal-controller --config FILE, or shoal-controller init DIR."""
+    """shoal-controller --config FILE, or shoal-controller init [--host NAME]... DIR."""
     parser = argparse.ArgumentParser(prog="shoal-controller", description="Run a Shoal controller.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a controller.toml")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning"])
     commands = parser.add_subparsers(dest="command", metavar="")
     init = commands.add_parser("init", help="write a controller.toml to start from")
     init.add_argument("folder", type=Path, metavar="DIR")
+    init.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address that other machines reach the controller by: makes a private "
+        "certificate authority that signs for it; may be repeated",
+    )
     options = parser.parse_args(arguments)
     log_to_stderr(options.log_level)
     try:
         if options.command == "init":
-            print(_init(options.folder))
+            print(*write_folder(options.folder, options.host, SystemClock().now()), sep="\n")
         elif options.config is None:
             parser.error("--config FILE is missing; `shoal-controller init DIR` writes one")
         else:
             asyncio.run(_run(configuration.load(options.config)))
     except BadConfig as err:
         sys.exit(f"shoal-controller: {err}")
-
-
-def _init(folder: Path) -> Path:
-    path = folder / "controller.toml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x") as file:
-            file.write(configuration.TEMPLATE)
-    except FileExistsError as err:
-        raise BadConfig(f"{path} is there already") from err
-    except OSError as err:
-        raise BadConfig(f"{path} cannot be written: {err.strerror}") from err
-    return path
 
 
 if __name__ == "__main__":

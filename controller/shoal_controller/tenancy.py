@@ -209,14 +209,15 @@ class Tenancy:
         return ctx
 
     def _provider(self, name: str) -> LocalProvider:
-        local = self._config.local
+        local, tls = self._config.local, self._config.tls
+        settings: dict[str, int | str] = {
+            "disk_reserved_percent": local.disk_reserved_percent,
+            "disk_reserved_bytes_max": local.disk_reserved_bytes_max,
+        }
+        if tls is not None and tls.trusted is not None:
+            settings["ca_file"] = str(tls.trusted)
         return LocalProvider(
-            self._config.data / "nodes" / name,
-            self._agents_url,
-            settings={
-                "disk_reserved_percent": local.disk_reserved_percent,
-                "disk_reserved_bytes_max": local.disk_reserved_bytes_max,
-            },
+            self._config.data / "nodes" / name, self._agents_url, settings=settings
         )
 
     def _start_loops(self, ctx: Context, fleet: Fleet) -> list[asyncio.Task[None]]:

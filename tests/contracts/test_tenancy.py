@@ -3,89 +3,19 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import os
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from shoal_controller.config import AccountSettings, Address, BadConfig, Config, LocalSettings
-from shoal_controller.main import ADMIN_SOCKET, Controller, running
+from shoal_controller.config import BadConfig
+from shoal_controller.main import ADMIN_SOCKET
 from shoal_controller.providers.base import node_id
-from shoal_controller.providers.local import end_all
 from shoal_controller.store import accounts
+from tests.contracts.a_controller import started
 from tests.e2e.processes import processes_naming
-from tests.raw_client import Failed, RawClient
-
-PATIENCE_S = 60
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Any:
-    yield tmp_path / "data"
-    end_all(tmp_path)
-
-
-@contextlib.asynccontextmanager
-async def started(data: Path, *names: str, **settings: Any) -> AsyncIterator[Site]:
-    config = Config(
-        data=data,
-        accounts={name: AccountSettings(**settings) for name in names},
-        listen=Address(),
-        storage=Address(),
-        local=LocalSettings(end_with_controller=True),
-    )
-    folder = os.open(data.parent, os.O_PATH)
-    path = f"/proc/self/fd/{folder}/{data.name}/{ADMIN_SOCKET}"
-    try:
-        async with (
-            running(config) as controller,
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session,
-        ):
-            yield Site(controller, session)
-    finally:
-        os.close(folder)
-
-
-class Site:
-    """A controller, and who may open its socket."""
-
-    def __init__(self, controller: Controller, session: aiohttp.ClientSession) -> None:
-        self.controller = controller
-        self._session = session
-
-    async def ask(self, method: str, path: str = "", body: Any = None) -> tuple[int, Any]:
-        """Return the status and the document of an answer of the socket."""
-        url = f"http://localhost/shoal/v1/accounts{path}"
-        async with self._session.request(method, url, json=body) as answer:
-            text = await answer.read()
-            return answer.status, await answer.json() if text else None
-
-    async def keys(self, name: str) -> dict[str, Any]:
-        status, keys = await self.ask("POST", f"/{name}/listkeys")
-        assert status == 200
-        return keys
-
-    def client(self, name: str, key: str) -> RawClient:
-        return RawClient(
-            {
-                "AZURE_BATCH_ENDPOINT": self.controller.api_url,
-                "AZURE_BATCH_ACCOUNT": name,
-                "AZURE_BATCH_ACCESS_KEY": key,
-            }
-        )
-
-    async def status(self, name: str, key: str) -> int:
-        async with self.client(name, key) as client:
-            try:
-                await client.call("GET", "/jobs")
-            except Failed as failed:
-                return failed.status
-            return 200
+from tests.raw_client import Failed
 
 
 async def test_an_account_is_made_used_and_found_again_after_a_restart(data: Path) -> None:

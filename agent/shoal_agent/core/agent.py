@@ -70,6 +70,7 @@ class Setting:
     machine  names the machine's present boot; monotonic readings mean something within one
     new_id   returns a fresh id, for boots
     reserved_disk_bytes   with less free than that the disk of the root is full
+    ca_file  what signs for the controller, where the system does not know it
     """
 
     root: str
@@ -77,6 +78,7 @@ class Setting:
     lang: str
     new_id: Callable[[], str]
     reserved_disk_bytes: int = 0
+    ca_file: str = ""
 
 
 class AgentCore:
@@ -87,7 +89,9 @@ class AgentCore:
         self._setting = setting
         self._out = Outbox()
         self.paths = NodePaths(setting.root)
-        self._launches = Launches(self.paths, setting.lang, setting.reserved_disk_bytes, self._out)
+        self._launches = Launches(
+            self.paths, setting.lang, setting.reserved_disk_bytes, self._out, setting.ca_file
+        )
         self.directories = Directories(setting.machine)
         self.runs = LastingRuns(self._launches, self.directories, self._out)
         disk = Disk(setting.reserved_disk_bytes)

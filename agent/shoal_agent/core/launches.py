@@ -55,11 +55,17 @@ class Launches:
     """Makes launches for one node; knows its configuration, accounts and registered bases."""
 
     def __init__(
-        self, paths: NodePaths, lang: str, reserved_disk_bytes: int, outbox: Outbox
+        self,
+        paths: NodePaths,
+        lang: str,
+        reserved_disk_bytes: int,
+        outbox: Outbox,
+        ca_file: str = "",
     ) -> None:
         self.paths = paths
         self._lang = lang
         self._reserved_disk_bytes = reserved_disk_bytes
+        self._ca_file = ca_file
         self._out = outbox
         self._config: NodeConfig | None = None
         self._accounts: Mapping[str, Account] = {}
@@ -164,6 +170,8 @@ class Launches:
             base = node_environment(
                 self._config, self.paths, account, user, self._lang, self._reserved_disk_bytes
             )
+            if self._ca_file:  # what a task needs to speak to the controller with its token
+                base["SHOAL_CA_FILE"] = self._ca_file
             self._bases[key] = base
             self._out.add(RegisterEnvironment(key, base))
         return key

@@ -61,7 +61,7 @@ class LocalProvider:
         folder: Path,
         controller_url: str,
         agent_command: Sequence[str] = AGENT_COMMAND,
-        settings: Mapping[str, int] | None = None,
+        settings: Mapping[str, int | str] | None = None,
     ) -> None:
         """
         controller_url   where agents dial, as seen from this machine, no trailing slash
@@ -257,7 +257,7 @@ class _Keeper:
         return agent
 
 
-def _write_settings(folder: Path, controller_url: str, more: Mapping[str, int]) -> bool:
+def _write_settings(folder: Path, controller_url: str, more: Mapping[str, int | str]) -> bool:
     """Write agent.toml; return whether it says something new."""
     path = folder / "agent.toml"
     settings: dict[str, Any] = {

@@ -10,6 +10,8 @@ from shoal_controller import config
 from shoal_controller.config import BadConfig, load
 from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import core_count
+from shoal_controller.init import write_folder
+from tests.builders import NOON
 
 LEAST = 'data = "data"\n[accounts.acc]\n'
 RULE = '[[issuers.rules]]\nclaim = "groups"\nvalue = "g"\naccount = "acc"\nrole = "reader"\n'
@@ -32,7 +34,36 @@ def test_the_least_that_can_be_said_gets_loopback_and_the_usual_limits(tmp_path:
 
 
 def test_what_init_writes_can_be_loaded(tmp_path: Path):
-    assert list(loaded(tmp_path, config.TEMPLATE).accounts) == ["myaccount"]
+    (path,) = write_folder(tmp_path, [], NOON)
+    found = load(path)
+    assert list(found.accounts) == ["myaccount"]
+    assert (found.listen.host, found.listen.url, found.tls) == ("127.0.0.1", "", None)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url"),
+    [
+        (["batch.example.org", "10.0.0.1"], "https://batch.example.org:10443"),
+        (["fd00::1"], "https://[fd00::1]:10443"),
+    ],
+)
+def test_for_other_machines_init_makes_an_authority(tmp_path: Path, hosts: list[str], url: str):
+    path, ca_file = write_folder(tmp_path, hosts, NOON)
+    found = load(path)
+    assert (found.listen.host, found.listen.url) == ("0.0.0.0", url)
+    assert found.tls is not None
+    assert found.tls.trusted == ca_file == tmp_path / "tls" / "ca.pem"
+    assert found.tls.hosts == tuple(hosts)
+    assert ca_file.exists()
+
+
+def test_init_leaves_alone_what_is_there(tmp_path: Path):
+    write_folder(tmp_path, [], NOON)
+    with pytest.raises(BadConfig, match="is there already"):
+        write_folder(tmp_path, ["host"], NOON)
+    with pytest.raises(BadConfig, match="neither a name nor an address"):
+        write_folder(tmp_path / "other", ['a"b'], NOON)
+    assert not (tmp_path / "other").exists()
 
 
 def test_only_the_quotas_that_are_set_are_fixed(tmp_path: Path):
@@ -76,6 +107,14 @@ def test_a_controller_may_have_no_account_yet(tmp_path: Path):
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace("reader", "king"), "role"),
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE + 'account_claim = "a"', "account_claim"),
         (LEAST + ISSUER + 'keys_file = "k"\n' + RULE.replace('"g"', '""'), "value"),
+        (LEAST + "[tls]", "certificate and authority"),
+        (LEAST + '[tls]\ncertificate = "c"', "go together"),
+        (LEAST + '[tls]\nkey = "c"\nauthority = "a"', "go together"),
+        (LEAST + '[tls]\ncertificate = "c"\nkey = "k"\nauthority = "a"', "exactly one"),
+        (LEAST + '[tls]\ncertificate = "c"\nkey = "k"\nhosts = ["h"]', "hosts"),
+        (LEAST + '[tls]\nauthority = "a"\nca_file = "c"', "ca_file"),
+        (LEAST + '[tls]\nauthority = "a"\nhosts = ["..", "h"]', ".."),
+        (LEAST + '[tls]\nauthority = "a"\nhosts = ["http://h"]', "http://h"),
         (LEAST + "[rate_limit]\nrequests_per_s = -1", "rate_limit.requests_per_s: "),
         (LEAST + "[rate_limit]\nrequests_per_s = nan", "rate_limit.requests_per_s: "),
         (LEAST + "[rate_limit]\nburst = 0", "rate_limit.burst: "),
