@@ -17,7 +17,7 @@ ME = Account("me")
 
 @pytest.fixture
 def launches() -> Launches:
-    made = Launches(NodePaths("/n"), "C", Outbox())
+    made = Launches(NodePaths("/n"), "C", 0, Outbox())
     made.configure(NodeConfig("acc", "https://acc/", "p", "n"), {"pool:nonadmin": ME})
     return made
 
