@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from shoal_protocol.users import node_prefix, root_of, task_user_comment, task_user_name
 
 
-@given(st.text(), st.text(), st.text(st.characters(exclude_characters="\0")))
+PATHS = st.binary().map(lambda path: os.fsdecode(path.replace(b"\0", b"")))
+
+
+@given(st.text(), st.text(), PATHS)
 def test_whose_a_user_is_can_be_told(node_id: str, key: str, path: str) -> None:
     name, comment = task_user_name(node_id, key), task_user_comment(f"/{path}")
     assert name.startswith(node_prefix(node_id))
