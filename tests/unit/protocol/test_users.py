@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from shoal_protocol.users import node_prefix, root_of, task_user_comment, task_user_name
 
-
 PATHS = st.binary().map(lambda path: os.fsdecode(path.replace(b"\0", b"")))
 
 
