@@ -9,9 +9,9 @@ import pytest
 
 from shoal_controller.core.account import Account
 from shoal_controller.loops import jobs, scheduling
-from shoal_controller.main import RESERVE_BYTES
 from shoal_controller.operations import reports
 from shoal_controller.operations.context import Context
+from shoal_controller.tenancy import RESERVE_BYTES
 from shoal_protocol.codec import Entry
 from shoal_protocol.messages import PROTOCOL_VERSION, Hello, NodeReport
 from tests.conformance.conftest import (
