@@ -95,6 +95,27 @@ CASES: Mapping[str, Case] = {
     "delete_node_file": Case(200),
     "download_node_file": Case(200, "M"),
     "get_node_file_properties": Case(200, "M"),
+    "upgrade_pool_os": Case(
+        400,
+        body={"targetOSVersion": "*"},
+        code="PoolNotEligibleForOSVersionUpgrade",
+        version="2018-08-01.7.0",
+    ),
+    "list_node_agent_skus": Case(200, version="2018-12-01.8.0"),
+    "list_job_preparation_and_release_task_status": Case(
+        409, code="JobPreparationTaskOrReleaseTaskNotSpecified"
+    ),
+    "get_remote_desktop": Case(409, code="OperationNotValidOnNode", version="2024-02-01.19.0"),
+    "get_node_remote_login_settings": Case(409, code="OperationNotValidOnNode"),
+    "create_node_user": Case(
+        409,
+        body={"name": "someone", "password": "secret", "expiryTime": "2026-06-01"},
+        code="OperationNotValidOnNode",
+    ),
+    "delete_node_user": Case(409, code="OperationNotValidOnNode"),
+    "replace_node_user": Case(409, body={"password": "secret"}, code="OperationNotValidOnNode"),
+    "list_node_extensions": Case(200),
+    "get_node_extension": Case(404, code="ResourceNotFound"),
 }
 """By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
 WITH_BODY = ("create_task_collection",)
@@ -292,6 +313,7 @@ async def test_a_row_that_takes_conditions_acts_only_when_they_are_met(
 ) -> None:
     case = CASES.get(route.name, Case(202, "ED"))
     arguments = await _seed(house, caller)
+    caller.version = case.version
     if route.conditional == 2:
         arguments["taskId"] = "t1"
     for method, path, body in case.steps:
