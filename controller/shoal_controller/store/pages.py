@@ -43,6 +43,9 @@ JOBS: Final = Source("jobs", "1", fields.JOBS, filters.JOBS, _FILLED, paths.of_j
 TASKS: Final = Source(
     "tasks", "job_serial = ?", fields.TASKS, filters.TASKS, _FILLED, paths.of_tasks, _BULK
 )
+CERTIFICATES: Final = Source(
+    "certificates", "1", fields.CERTIFICATES, filters.CERTIFICATES, bulk="length(data)"
+)
 
 
 class Position(NamedTuple):

@@ -123,6 +123,10 @@ NODES: Final[Fields] = {
     "allocationTime": _TIME,
     **_one_run("startTaskInfo"),
 }
+CERTIFICATES: Final[Fields] = {
+    "state": _one_of("active deleting deletefailed"),
+    "stateTransitionTime": _TIME,
+}
 PREPARATION_AND_RELEASE: Final[Fields] = {
     "poolId": _NAME,
     "nodeId": _NAME,
