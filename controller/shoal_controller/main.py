@@ -34,7 +34,15 @@ from shoal_controller.core.account import Account
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import applications, driver, jobs, liveness, pools, scheduling
+from shoal_controller.loops import (
+    applications,
+    driver,
+    jobs,
+    jobschedules,
+    liveness,
+    pools,
+    scheduling,
+)
 from shoal_controller.operations.context import Context
 from shoal_controller.providers.local import LocalProvider
 from shoal_controller.reception import Reception
@@ -151,6 +159,7 @@ async def _start_loops(stack: contextlib.AsyncExitStack, controller: Controller)
             for loop in (
                 scheduling.LOOP,
                 jobs.LOOP,
+                jobschedules.LOOP,
                 liveness.LOOP,
                 applications.LOOP,
                 of_pools,

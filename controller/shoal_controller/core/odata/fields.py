@@ -123,6 +123,17 @@ NODES: Final[Fields] = {
     "allocationTime": _TIME,
     **_one_run("startTaskInfo"),
 }
+JOBS_OF_SCHEDULE: Final[Fields] = {name: JOBS[name] for name in JOBS if name != "id"}
+JOB_SCHEDULES: Final[Fields] = {
+    "id": _ID,
+    "state": _one_of("active completed disabled terminating deleting"),
+    "stateTransitionTime": _TIME,
+    "creationTime": _TIME,
+    "lastModified": _TIME,
+    "executionInfo/endTime": _TIME,
+    "schedule/doNotRunUntil": _TIME,
+    "schedule/doNotRunAfter": _TIME,
+}
 CERTIFICATES: Final[Fields] = {
     "state": _one_of("active deleting deletefailed"),
     "stateTransitionTime": _TIME,
