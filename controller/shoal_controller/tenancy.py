@@ -21,7 +21,15 @@ from shoal_controller.core.account import ACCOUNT_NAME, Account, Quotas, check_a
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import applications, driver, jobs, liveness, pools, scheduling
+from shoal_controller.loops import (
+    applications,
+    driver,
+    jobs,
+    jobschedules,
+    liveness,
+    pools,
+    scheduling,
+)
 from shoal_controller.operations.context import Context
 from shoal_controller.providers.local import LocalProvider, remove_tree
 from shoal_controller.store import accounts
@@ -222,7 +230,8 @@ class Tenancy:
 
     def _start_loops(self, ctx: Context, fleet: Fleet) -> list[asyncio.Task[None]]:
         loops = (
-            *(scheduling.LOOP, jobs.LOOP, liveness.LOOP, applications.LOOP),
+            *(scheduling.LOOP, jobs.LOOP, jobschedules.LOOP),
+            *(liveness.LOOP, applications.LOOP),
             pools.loop(fleet),
         )
         return [

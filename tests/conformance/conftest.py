@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -272,6 +273,28 @@ def task_body(task_id: str = "t1", **more: Any) -> dict[str, Any]:
     return {"id": task_id, "commandLine": "/bin/true"} | more
 
 
+CERTIFICATE = b"\x30\x03\x02\x01\x05"
+"""The least that has the outer form of a DER certificate."""
+
+
+def certificate_name(data: bytes = CERTIFICATE) -> dict[str, Any]:
+    """Return what pools refer to a certificate by."""
+    thumbprint = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return {"thumbprint": thumbprint, "thumbprintAlgorithm": "sha1"}
+
+
+def certificate_path(data: bytes = CERTIFICATE) -> str:
+    """Return the key of a certificate as it stands in paths."""
+    name = certificate_name(data)
+    return f"thumbprintAlgorithm=sha1,thumbprint={name['thumbprint']}"
+
+
+def certificate_body(data: bytes = CERTIFICATE, **more: Any) -> dict[str, Any]:
+    """Return what adds a certificate without a private key."""
+    body = {"data": encoded(data), "certificateFormat": "cer"}
+    return certificate_name(data) | body | more
+
+
 def encoded(secret: bytes) -> str:
     """Return a key as clients are given it."""
     return base64.b64encode(secret).decode()
@@ -293,10 +316,10 @@ async def with_node(house: House, pool_id: str = "p1") -> str:
     return node.id
 
 
-async def with_run(house: House, task_id: str = "t1") -> None:
-    """Let a task of j1 have run, successfully, on the node of p1."""
+async def with_run(house: House, task_id: str = "t1", job_id: str = "j1") -> None:
+    """Let a task have run, successfully, on the node of p1."""
     node_id = await with_node(house)
-    job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = 'j1'")
+    job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = ?", (job_id,))
     now = house.clock.now()
 
     def decide(tx: Tx) -> None:

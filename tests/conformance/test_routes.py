@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shoal_controller.api.call import http_date
+from shoal_controller.api.offers import OFFERS, Kind, offer
 from shoal_controller.api.routes import ROUTES, Route, Router
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
@@ -17,6 +18,9 @@ from tests.conformance.conftest import (
     VERSIONS,
     Caller,
     House,
+    certificate_body,
+    certificate_name,
+    certificate_path,
     job_body,
     pool_body,
     task_body,
@@ -27,17 +31,27 @@ from tests.conformance.conftest import (
 
 
 class Case(NamedTuple):
-    """A request that succeeds on a seeded house, and what its answer has.
+    """A request that is right in a seeded house, and what its answer has.
 
     headers  E: ETag and Last-Modified, M: Last-Modified alone, D: DataServiceId, L: Location
+    code     of the refusal that Shoal promises for it; empty where it is carried out
+    version  the newest api-version that has the row
     """
 
     status: int
     headers: str = ""
     body: Any = None
     steps: tuple[tuple[str, str, Any], ...] = ()
+    code: str = ""
+    version: str = VERSIONS[0]
 
 
+CERTIFICATES_END = "2024-07-01.20.0"
+_HAS_CERTIFICATE = (("POST", "/certificates", certificate_body()),)
+_SCHEDULE = {
+    "schedule": {"recurrenceInterval": "P1D"},
+    "jobSpecification": {"poolInfo": {"poolId": "p1"}},
+}
 CASES: Mapping[str, Case] = {
     "list_applications": Case(200),
     "get_application": Case(200),
@@ -90,8 +104,66 @@ CASES: Mapping[str, Case] = {
     "delete_node_file": Case(200),
     "download_node_file": Case(200, "M"),
     "get_node_file_properties": Case(200, "M"),
+    "disable_pool_auto_scale": Case(200, "ED"),
+    "enable_pool_auto_scale": Case(200, "ED", {"autoScaleFormula": "$TargetDedicatedNodes=1"}),
+    "evaluate_pool_auto_scale": Case(
+        501,
+        body={"autoScaleFormula": "$TargetDedicatedNodes=1"},
+        steps=(
+            ("POST", "/pools/p1/enableautoscale", {"autoScaleFormula": "$TargetDedicatedNodes=1"}),
+        ),
+        code="NotImplemented",
+    ),
+    "list_jobs_from_schedule": Case(200),
+    "list_job_schedules": Case(200),
+    "create_job_schedule": Case(201, "EDL", _SCHEDULE | {"id": "s2"}),
+    "delete_job_schedule": Case(202),
+    "get_job_schedule": Case(200, "E"),
+    "job_schedule_exists": Case(200, "E"),
+    "update_job_schedule": Case(200, "ED", {"metadata": []}),
+    "replace_job_schedule": Case(200, "ED", _SCHEDULE),
+    "disable_job_schedule": Case(204, "ED"),
+    "enable_job_schedule": Case(204, "ED", steps=(("POST", "/jobschedules/s1/disable", None),)),
+    "terminate_job_schedule": Case(202, "ED"),
+    "upgrade_pool_os": Case(
+        400,
+        body={"targetOSVersion": "*"},
+        code="PoolNotEligibleForOSVersionUpgrade",
+        version="2018-08-01.7.0",
+    ),
+    "list_node_agent_skus": Case(200, version="2018-12-01.8.0"),
+    "list_job_preparation_and_release_task_status": Case(
+        409, code="JobPreparationTaskOrReleaseTaskNotSpecified"
+    ),
+    "get_remote_desktop": Case(409, code="OperationNotValidOnNode", version="2024-02-01.19.0"),
+    "get_node_remote_login_settings": Case(409, code="OperationNotValidOnNode"),
+    "create_node_user": Case(
+        409,
+        body={"name": "someone", "password": "secret", "expiryTime": "2026-06-01"},
+        code="OperationNotValidOnNode",
+    ),
+    "delete_node_user": Case(409, code="OperationNotValidOnNode"),
+    "replace_node_user": Case(409, body={"password": "secret"}, code="OperationNotValidOnNode"),
+    "list_node_extensions": Case(200),
+    "get_node_extension": Case(404, code="ResourceNotFound"),
+    "list_certificates": Case(200, version=CERTIFICATES_END),
+    "create_certificate": Case(201, "DL", certificate_body(), version=CERTIFICATES_END),
+    "delete_certificate": Case(202, steps=_HAS_CERTIFICATE, version=CERTIFICATES_END),
+    "get_certificate": Case(200, steps=_HAS_CERTIFICATE, version=CERTIFICATES_END),
+    "cancel_certificate_deletion": Case(
+        204,
+        "D",
+        steps=(
+            *_HAS_CERTIFICATE,
+            ("POST", "/pools", pool_body("p3", certificateReferences=[certificate_name()])),
+            ("DELETE", "/certificates({thumbprint})", None),
+        ),
+        version=CERTIFICATES_END,
+    ),
 }
 """By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
+WITH_BODY = ("create_task_collection",)
+"""The rows that answer with a body and are no GET."""
 
 
 async def _seed(house: House, caller: Caller) -> dict[str, str]:
@@ -100,6 +172,7 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
     await caller.make("/jobs", job_body("j1"))
     await caller.make("/jobs/j1/tasks", task_body("t1"))
     await caller.make("/jobs/j1/tasks", task_body("t2"))
+    await caller.make("/jobschedules", _SCHEDULE | {"id": "s1"})
     await with_run(house)
     await with_application(house)
     node_id = await with_node(house)
@@ -112,6 +185,8 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
         "jobId": "j1",
         "taskId": "t2",
         "filePath": "stdout.txt",
+        "jobScheduleId": "s1",
+        "thumbprint": certificate_path(),
     }
 
 
@@ -124,7 +199,7 @@ def _fill(path: str, arguments: Mapping[str, str]) -> str:
 
 async def _dump(house: House) -> list[tuple[Any, ...]]:
     rows = []
-    for table in ("pools", "nodes", "jobs", "tasks"):
+    for table in ("pools", "nodes", "jobs", "tasks", "job_schedules", "certificates"):
         rows += await house.ctx.store.read(f"SELECT * FROM {table} ORDER BY serial")
     return [tuple(row) for row in rows]
 
@@ -137,6 +212,17 @@ def test_the_table_has_all_82_operations_once() -> None:
 def test_every_row_with_a_handler_has_a_case() -> None:
     built = {route.name for route in ROUTES if route.handler is not None}
     assert built == set(CASES) | {"enable_job"}
+
+
+def test_a_row_that_is_refused_has_a_case_that_says_how_and_no_other_has() -> None:
+    refused = {route.name for route in ROUTES if offer(route).kind is Kind.REFUSED}
+    assert refused == {name for name, case in CASES.items() if case.code}
+
+
+def test_an_offer_is_that_of_a_row_with_a_handler() -> None:
+    assert OFFERS.keys() <= {route.name for route in ROUTES if route.handler is not None}
+    for name, found in OFFERS.items():
+        assert found.kind is Kind.DONE or found.note, name
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -171,6 +257,7 @@ async def test_a_row_answers_with_its_status_and_headers(
     (route,) = (route for route in ROUTES if route.name == name)
     case = CASES[name]
     arguments = await _seed(house, caller)
+    caller.version = case.version
     if name.endswith("_task_file") or name.startswith(("list_task_f", "get_task_f")):
         arguments["taskId"] = "t1"
     for method, path, body in case.steps:
@@ -181,6 +268,9 @@ async def test_a_row_answers_with_its_status_and_headers(
         body = {"nodeList": [arguments["nodeId"]]}
     answer = await caller.send(route.method, _fill(route.path, arguments), body)
     assert answer.status == case.status, answer.body
+    if case.code:
+        assert answer.code == case.code
+        assert answer.values["Reason"]
     found = {
         "E": "ETag" in answer.headers and "Last-Modified" in answer.headers,
         "M": "ETag" not in answer.headers and "Last-Modified" in answer.headers,
@@ -194,7 +284,7 @@ async def test_a_row_answers_with_its_status_and_headers(
     assert len(answer.headers["request-id"]) == 36
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
-    if route.method != "GET" and name != "create_task_collection":
+    if route.method != "GET" and name not in WITH_BODY and not case.code:
         assert answer.body == b""
 
 
@@ -235,6 +325,7 @@ async def test_a_row_that_takes_conditions_acts_only_when_they_are_met(
 ) -> None:
     case = CASES.get(route.name, Case(202, "ED"))
     arguments = await _seed(house, caller)
+    caller.version = case.version
     if route.conditional == 2:
         arguments["taskId"] = "t1"
     for method, path, body in case.steps:

@@ -10,6 +10,7 @@ from shoal_controller.api.lists import check_expand, listed, read_query, selecte
 from shoal_controller.api.paging import boolean_parameter
 from shoal_controller.api.wire import job as wire
 from shoal_controller.core.conditions import Conditions
+from shoal_controller.core.errors import Refused
 from shoal_controller.core.job import Job
 from shoal_controller.core.odata import fields
 from shoal_controller.operations import jobs
@@ -69,6 +70,15 @@ async def terminate_job(call: Call) -> web.Response:
     reason = wire.read_terminate(await call.document(is_optional=True))
     job = await jobs.terminate_job(call.ctx, _id(call), reason, _conditions(call))
     return _done(call, 202, job)
+
+
+async def list_preparation_and_release(call: Call) -> web.Response:
+    read_query(call, fields.PREPARATION_AND_RELEASE)
+    await jobs.get_job(call.ctx, _id(call))
+    raise Refused(
+        "JobPreparationTaskOrReleaseTaskNotSpecified",
+        Reason="Jobs with a preparation or release task cannot be had yet, so this one has none.",
+    )
 
 
 async def count_tasks(call: Call) -> web.Response:

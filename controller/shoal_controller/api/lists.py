@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call, encode
 from shoal_controller.api.paging import (
+    PAGE_MAX,
     invalid_parameter,
     next_link,
     page_size,
@@ -33,13 +34,14 @@ def read_filter(call: Call, fields: Fields) -> Filter | None:
     return read(text, fields) if text.strip() else None
 
 
-def read_query(call: Call, fields: Fields) -> ListQuery:
+def read_query(call: Call, fields: Fields, size_max: int = PAGE_MAX) -> ListQuery:
     """Return which page of a list a request asks for, or raise Refused.
 
-    fields   what the list can be filtered by
+    fields    what the list can be filtered by
+    size_max  so many items are on a page at most
     """
     check_expand(call)
-    return ListQuery(page_size(call), position(call) or "", read_filter(call, fields))
+    return ListQuery(page_size(call, size_max), position(call) or "", read_filter(call, fields))
 
 
 def check_expand(call: Call) -> bool:

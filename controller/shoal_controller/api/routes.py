@@ -14,7 +14,18 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from shoal_controller.api import account, applications, files, jobs, nodes, pools, tasks
+from shoal_controller.api import (
+    account,
+    applications,
+    certificates,
+    files,
+    jobs,
+    jobschedules,
+    logins,
+    nodes,
+    pools,
+    tasks,
+)
 from shoal_controller.api.call import Call
 from shoal_controller.core.access import Role
 from shoal_controller.core.errors import Refused
@@ -78,16 +89,37 @@ ROUTES: Final[Sequence[Route]] = (
     Route("get_pool", "GET", _POOL, pools.get_pool, conditional=4),
     Route("pool_exists", "HEAD", _POOL, pools.pool_exists, conditional=4),
     Route("update_pool", "PATCH", _POOL, pools.update_pool, conditional=4),
-    Route("disable_pool_auto_scale", "POST", f"{_POOL}/disableautoscale"),
-    Route("enable_pool_auto_scale", "POST", f"{_POOL}/enableautoscale", conditional=4),
-    Route("evaluate_pool_auto_scale", "POST", f"{_POOL}/evaluateautoscale"),
+    Route("disable_pool_auto_scale", "POST", f"{_POOL}/disableautoscale", pools.disable_auto_scale),
+    Route(
+        "enable_pool_auto_scale",
+        "POST",
+        f"{_POOL}/enableautoscale",
+        pools.enable_auto_scale,
+        conditional=4,
+    ),
+    Route(
+        "evaluate_pool_auto_scale", "POST", f"{_POOL}/evaluateautoscale", pools.evaluate_auto_scale
+    ),
     Route("remove_nodes", "POST", f"{_POOL}/removenodes", pools.remove_nodes, conditional=4),
     Route("resize_pool", "POST", f"{_POOL}/resize", pools.resize_pool, conditional=4),
     Route("stop_pool_resize", "POST", f"{_POOL}/stopresize", pools.stop_resize, conditional=4),
     Route("replace_pool_properties", "POST", f"{_POOL}/updateproperties", pools.replace_properties),
-    Route("upgrade_pool_os", "POST", f"{_POOL}/upgradeos", until="2018-08-01.7.0", conditional=4),
+    Route(
+        "upgrade_pool_os",
+        "POST",
+        f"{_POOL}/upgradeos",
+        pools.upgrade_os,
+        until="2018-08-01.7.0",
+        conditional=4,
+    ),
     # account
-    Route("list_node_agent_skus", "GET", "/nodeagentskus", until="2018-12-01.8.0"),
+    Route(
+        "list_node_agent_skus",
+        "GET",
+        "/nodeagentskus",
+        account.list_node_agent_skus,
+        until="2018-12-01.8.0",
+    ),
     Route(
         "list_pool_node_counts",
         "GET",
@@ -116,6 +148,7 @@ ROUTES: Final[Sequence[Route]] = (
         "list_job_preparation_and_release_task_status",
         "GET",
         f"{_JOB}/jobpreparationandreleasetaskstatus",
+        jobs.list_preparation_and_release,
     ),
     Route(
         "get_job_task_counts",
@@ -125,18 +158,36 @@ ROUTES: Final[Sequence[Route]] = (
         since="2017-06-01.5.1",
     ),
     Route("terminate_job", "POST", f"{_JOB}/terminate", jobs.terminate_job, conditional=4),
-    Route("list_jobs_from_schedule", "GET", f"{_SCHEDULE}/jobs"),
+    Route("list_jobs_from_schedule", "GET", f"{_SCHEDULE}/jobs", jobschedules.list_jobs),
     # job schedules
-    Route("list_job_schedules", "GET", "/jobschedules"),
-    Route("create_job_schedule", "POST", "/jobschedules"),
-    Route("delete_job_schedule", "DELETE", _SCHEDULE, conditional=4),
-    Route("get_job_schedule", "GET", _SCHEDULE, conditional=4),
-    Route("job_schedule_exists", "HEAD", _SCHEDULE, conditional=4),
-    Route("update_job_schedule", "PATCH", _SCHEDULE, conditional=4),
-    Route("replace_job_schedule", "PUT", _SCHEDULE, conditional=4),
-    Route("disable_job_schedule", "POST", f"{_SCHEDULE}/disable", conditional=4),
-    Route("enable_job_schedule", "POST", f"{_SCHEDULE}/enable", conditional=4),
-    Route("terminate_job_schedule", "POST", f"{_SCHEDULE}/terminate", conditional=4),
+    Route("list_job_schedules", "GET", "/jobschedules", jobschedules.list_schedules),
+    Route("create_job_schedule", "POST", "/jobschedules", jobschedules.create_schedule),
+    Route("delete_job_schedule", "DELETE", _SCHEDULE, jobschedules.delete_schedule, conditional=4),
+    Route("get_job_schedule", "GET", _SCHEDULE, jobschedules.get_schedule, conditional=4),
+    Route("job_schedule_exists", "HEAD", _SCHEDULE, jobschedules.schedule_exists, conditional=4),
+    Route("update_job_schedule", "PATCH", _SCHEDULE, jobschedules.update_schedule, conditional=4),
+    Route("replace_job_schedule", "PUT", _SCHEDULE, jobschedules.replace_schedule, conditional=4),
+    Route(
+        "disable_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/disable",
+        jobschedules.disable_schedule,
+        conditional=4,
+    ),
+    Route(
+        "enable_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/enable",
+        jobschedules.enable_schedule,
+        conditional=4,
+    ),
+    Route(
+        "terminate_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/terminate",
+        jobschedules.terminate_schedule,
+        conditional=4,
+    ),
     # tasks
     Route("create_task_collection", "POST", f"{_JOB}/addtaskcollection", tasks.create_tasks),
     Route("list_tasks", "GET", f"{_JOB}/tasks", tasks.list_tasks),
@@ -162,21 +213,39 @@ ROUTES: Final[Sequence[Route]] = (
         "disable_node_scheduling", "POST", f"{_NODE}/disablescheduling", nodes.disable_scheduling
     ),
     Route("enable_node_scheduling", "POST", f"{_NODE}/enablescheduling", nodes.enable_scheduling),
-    Route("get_remote_desktop", "GET", f"{_NODE}/rdp", until="2024-02-01.19.0"),
+    Route(
+        "get_remote_desktop",
+        "GET",
+        f"{_NODE}/rdp",
+        logins.get_remote_desktop,
+        until="2024-02-01.19.0",
+    ),
     Route("reboot_node", "POST", f"{_NODE}/reboot", nodes.reboot_node),
     Route("reimage_node", "POST", f"{_NODE}/reimage"),
-    Route("get_node_remote_login_settings", "GET", f"{_NODE}/remoteloginsettings"),
+    Route(
+        "get_node_remote_login_settings",
+        "GET",
+        f"{_NODE}/remoteloginsettings",
+        logins.get_remote_login,
+    ),
     Route("start_node", "POST", f"{_NODE}/start", since="2024-07-01.20.0"),
     Route("upload_node_logs", "POST", f"{_NODE}/uploadbatchservicelogs", since="2018-03-01.6.1"),
-    Route("create_node_user", "POST", f"{_NODE}/users"),
-    Route("delete_node_user", "DELETE", f"{_NODE}/users/{{userName}}"),
-    Route("replace_node_user", "PUT", f"{_NODE}/users/{{userName}}"),
+    Route("create_node_user", "POST", f"{_NODE}/users", logins.create_user),
+    Route("delete_node_user", "DELETE", f"{_NODE}/users/{{userName}}", logins.delete_user),
+    Route("replace_node_user", "PUT", f"{_NODE}/users/{{userName}}", logins.replace_user),
     # node extensions
-    Route("list_node_extensions", "GET", f"{_NODE}/extensions", since="2021-06-01.14.0"),
+    Route(
+        "list_node_extensions",
+        "GET",
+        f"{_NODE}/extensions",
+        nodes.list_extensions,
+        since="2021-06-01.14.0",
+    ),
     Route(
         "get_node_extension",
         "GET",
         f"{_NODE}/extensions/{{extensionName}}",
+        nodes.get_extension,
         since="2021-06-01.14.0",
     ),
     # files of tasks
@@ -206,14 +275,39 @@ ROUTES: Final[Sequence[Route]] = (
         conditional=2,
     ),
     # certificates
-    Route("list_certificates", "GET", "/certificates", until=_CERTIFICATES_END),
-    Route("create_certificate", "POST", "/certificates", until=_CERTIFICATES_END),
-    Route("delete_certificate", "DELETE", _CERTIFICATE, until=_CERTIFICATES_END),
-    Route("get_certificate", "GET", _CERTIFICATE, until=_CERTIFICATES_END),
+    Route(
+        "list_certificates",
+        "GET",
+        "/certificates",
+        certificates.list_certificates,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "create_certificate",
+        "POST",
+        "/certificates",
+        certificates.create_certificate,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "delete_certificate",
+        "DELETE",
+        _CERTIFICATE,
+        certificates.delete_certificate,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "get_certificate",
+        "GET",
+        _CERTIFICATE,
+        certificates.get_certificate,
+        until=_CERTIFICATES_END,
+    ),
     Route(
         "cancel_certificate_deletion",
         "POST",
         f"{_CERTIFICATE}/canceldelete",
+        certificates.cancel_deletion,
         until=_CERTIFICATES_END,
     ),
 )

@@ -119,9 +119,22 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidApiVersionParameter": (400, "The api-version is invalid."),
     "OutOfRangePriority": (400, "The priority specified is outside the permissible range."),
     "InvalidConstraintValue": (400, "The value provided for one of the constraints is invalid."),
+    "InvalidAutoScalingSettings": (400, "The autoscale settings specified are invalid."),
+    "AutoScalingFormulaSyntaxError": (
+        400,
+        "The specified autoscaling formula has a syntax error.",
+    ),
+    "AutoScalingFormulaTooLong": (
+        400,
+        "The specified autoscaling formula is too long.",
+    ),
     "TaskDependenciesNotSpecifiedOnJob": (
         400,
         "Task dependencies were specified on a task, but the job does not use task dependencies.",
+    ),
+    "PoolNotEligibleForOSVersionUpgrade": (
+        400,
+        "The specified pool is not eligible for an upgrade of its OS version.",
     ),
     "NodeAgentSKUNotFound": (404, "The specified node agent SKU does not exist."),
     # 403: who is asking
@@ -140,11 +153,13 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "PoolNotFound": (404, "The specified pool does not exist."),
     "NodeNotFound": (404, "The specified node does not exist."),
+    "JobScheduleNotFound": (404, "The specified job schedule does not exist."),
     "JobNotFound": (404, "The specified job does not exist."),
     "TaskNotFound": (404, "The specified task does not exist."),
     "FileNotFound": (404, "The specified file does not exist."),
     "ApplicationNotFound": (404, "The specified application does not exist."),
     "ApplicationPackageNotFound": (404, "The specified application package does not exist."),
+    "CertificateNotFound": (404, "The specified certificate does not exist."),
     # 405, 411, 413, 416
     "UnsupportedHttpVerb": (405, "The resource doesn't support specified Http Verb."),
     "MissingContentLengthHeader": (411, "The Content-Length header was not specified."),
@@ -170,6 +185,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
         "The specified node is already in the target scheduling state.",
     ),
     "OperationNotValidOnNode": (409, "The specified operation is not valid on the node."),
+    "JobScheduleDisabled": (409, "The specified job schedule is disabled."),
+    "JobScheduleCompleted": (409, "The specified job schedule is already completed."),
+    "JobScheduleBeingTerminated": (409, "The specified job schedule is being terminated."),
+    "JobScheduleBeingDeleted": (409, "The specified job schedule is being deleted."),
     "JobBeingTerminated": (409, "The specified job is being terminated."),
     "JobBeingDeleted": (
         409,
@@ -178,15 +197,32 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "JobDisabled": (409, "The specified job is disabled."),
     "JobCompleted": (409, "The specified job is already in a completed state."),
     "JobNotActive": (409, "The specified job is not active."),
+    "JobPreparationTaskOrReleaseTaskNotSpecified": (
+        409,
+        "The specified job has neither a job preparation task nor a job release task.",
+    ),
     "TaskCompleted": (409, "The specified task is already in a completed state."),
     "TaskNotCompleted": (409, "The specified task is not in a completed state."),
     "TaskSucceeded": (409, "The specified task completed successfully."),
     "TaskFilesUnavailable": (409, "The task files are unavailable for access."),
     "TaskFilesCleanedup": (409, "The task files have been cleaned up."),
+    "CertificateStateActive": (409, "The specified certificate is in active state."),
+    "CertificateBeingDeleted": (409, "The specified certificate is being deleted."),
+    "InvalidCertificateReferences": (
+        409,
+        "One or more of the specified certificates are invalid.",
+    ),
     # 409: exists, quota
     "ResourceAlreadyExists": (409, "The specified resource already exists."),
+    "CertificateExists": (409, "The specified certificate already exists."),
     "PoolExists": (409, "The specified pool already exists."),
     "JobExists": (409, "The specified job already exists."),
+    "JobScheduleExists": (409, "The specified job schedule already exists."),
+    "JobWithSameIdExists": (409, "A job with the specified id already exists."),
+    "JobScheduleWithSameIdExists": (
+        409,
+        "A job schedule with the specified id already exists.",
+    ),
     "TaskExists": (409, "The specified task already exists."),
     "ApplicationQuotaReached": (
         409,
@@ -210,6 +246,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "NotImplemented": (
         501,
         "The requested operation is not implemented on the specified resource.",
+    ),
+    "TooManyEnableAutoScaleRequests": (
+        503,
+        "Autoscale was enabled on the pool a moment ago. Please retry your request later.",
     ),
     "ServerBusy": (
         503,

@@ -29,6 +29,7 @@ T = TypeVar("T")
 SCHEDULING: Final = "scheduling"
 POOLS: Final = "pools"
 JOBS: Final = "jobs"
+JOB_SCHEDULES: Final = "jobschedules"
 
 
 class Links(Protocol):
@@ -137,7 +138,7 @@ class Context:
             reserve_bytes=reserve_bytes,
         )
         build_index(self.index, self.store, self._began_s)
-        for loop in (SCHEDULING, POOLS, JOBS):
+        for loop in (SCHEDULING, POOLS, JOBS, JOB_SCHEDULES):
             self.wakes.wake(loop)
 
     async def settle(self, decide: Callable[[Tx], T], *, grows: bool = False) -> T:

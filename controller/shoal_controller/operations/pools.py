@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from shoal_controller.core import pool as rules
+from shoal_controller.core.autoscale.settings import AutoScale, not_evaluated
 from shoal_controller.core.changes import NodePut, PoolPut
 from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused
@@ -22,6 +23,7 @@ from shoal_controller.core.pool import (
     PoolDefinition,
     PoolState,
 )
+from shoal_controller.operations.certificates import check_references
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
 from shoal_controller.operations.rounds import in_rounds
 from shoal_controller.store import nodes, pages, pools
@@ -45,9 +47,17 @@ async def create_pool(
     target_dedicated: int,
     target_low_priority: int,
     resize_timeout: timedelta,
+    auto_scale: tuple[str, timedelta] | None = None,
 ) -> Pool:
-    """Create a pool that is `resizing` to its targets, or raise Refused("PoolExists")."""
+    """Create a pool that is `resizing` to its targets, or raise Refused("PoolExists").
+
+    auto_scale  the formula that it is to scale by, and how often
+    """
     now = ctx.clock.now()
+    settings = None
+    if auto_scale is not None:
+        run = not_evaluated(now, target_dedicated, target_low_priority)
+        settings = AutoScale(*auto_scale, run)
 
     def decide(tx: Tx) -> Pool:
         (count,) = tx.rows(pools.COUNT)[0]
@@ -57,6 +67,7 @@ async def create_pool(
                 Reason=f"The account has {count} pools; the quota is "
                 f"{ctx.account.quotas.pool_count}.",
             )
+        check_references(tx, definition.certificates)
         pool = Pool(
             serial=0,
             id=pool_id,
@@ -71,12 +82,13 @@ async def create_pool(
             target_low_priority=target_low_priority,
             resize_timeout=resize_timeout,
             resize_started_at=now,
+            auto_scale=settings,
         )
         try:
             pool = replace(pool, serial=pools.insert(tx, pool))
         except sqlite3.IntegrityError:
             raise Refused("PoolExists") from None
-        _put(tx, pool)
+        _tell(tx, pool)
         return pool
 
     return await ctx.settle(decide, grows=True)
@@ -114,7 +126,8 @@ async def patch_pool(
         conditions.check(pool.modified_at)
         rules.check_active(pool)
         carried = changes.get("carried", {})
-        shaping = changes.keys() - {"start_task", "metadata", "carried"}
+        check_references(tx, changes.get("certificates", ()))
+        shaping = changes.keys() - {"start_task", "metadata", "certificates", "carried"}
         shaping |= carried.keys() - {"resourceTags", "targetNodeCommunicationMode"}
         if shaping and nodes.of_pool(tx, pool.id):
             raise Refused(
@@ -124,10 +137,7 @@ async def patch_pool(
             )
         carried = {**pool.definition.carried, **carried}
         definition = replace(pool.definition, **{**changes, "carried": carried})
-        after = replace(pool, definition=definition, modified_at=now)
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, replace(pool, definition=definition, modified_at=now))
 
     return await ctx.settle(decide, grows=True)
 
@@ -156,9 +166,7 @@ async def resize_pool(
             timeout=timeout,
             option=option,
         )
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, after)
 
     return await ctx.settle(decide)
 
@@ -170,10 +178,7 @@ async def stop_resize(ctx: Context, pool_id: str, conditions: Conditions = ANY) 
     def decide(tx: Tx) -> Pool:
         pool = find_pool(tx, pool_id)
         conditions.check(pool.modified_at)
-        after = rules.stop_resize(pool, now)
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, rules.stop_resize(pool, now))
 
     return await ctx.settle(decide)
 
@@ -214,9 +219,7 @@ async def remove_nodes(
             gone = replace(moved(node, NodeState.LEAVING_POOL, now), pending=option)
             nodes.update(tx, gone)
             tx.changes.append(NodePut(gone))
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, after)
 
     return await ctx.settle(decide)
 
@@ -228,11 +231,24 @@ async def delete_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) 
     def decide(tx: Tx) -> None:
         pool = find_pool(tx, pool_id)
         conditions.check(pool.modified_at)
-        after = rules.delete(pool, now)
-        pools.update(tx, after)
-        _put(tx, after)
+        put(tx, rules.delete(pool, now))
 
     await ctx.settle(decide)
+
+
+async def refuse_upgrade(ctx: Context, pool_id: str, conditions: Conditions) -> NoReturn:
+    """Raise Refused: what is absent or in the way, or that there are no cloud service pools."""
+
+    def decide(tx: Tx) -> None:
+        pool = find_pool(tx, pool_id)
+        conditions.check(pool.modified_at)
+        rules.check_active(pool)
+
+    await ctx.settle(decide)
+    raise Refused(
+        "PoolNotEligibleForOSVersionUpgrade",
+        Reason="Only pools created with cloudServiceConfiguration have a guest OS to upgrade.",
+    )
 
 
 def find_pool(tx: Tx, pool_id: str) -> Pool:
@@ -243,7 +259,14 @@ def find_pool(tx: Tx, pool_id: str) -> Pool:
     return pool
 
 
-def _put(tx: Tx, pool: Pool) -> None:
+def put(tx: Tx, pool: Pool) -> Pool:
+    """Store a changed pool and return it; tell the index and the loops."""
+    pools.update(tx, pool)
+    _tell(tx, pool)
+    return pool
+
+
+def _tell(tx: Tx, pool: Pool) -> None:
     tx.changes.append(PoolPut(pool))
     tx.wakes |= {POOLS, SCHEDULING}
 

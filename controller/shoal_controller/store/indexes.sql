@@ -4,6 +4,7 @@
 
 CREATE INDEX jobs_by_state ON jobs (state);
 CREATE INDEX jobs_by_pool ON jobs (pool_id);
+CREATE INDEX jobs_by_schedule ON jobs (schedule_serial) WHERE schedule_serial IS NOT NULL;
 
 CREATE INDEX tasks_by_creation ON tasks (job_serial, created_at);
 -- What waits, in order of submission: the scheduler's window is refilled from here.

@@ -43,6 +43,20 @@ JOBS: Final = Source("jobs", "1", fields.JOBS, filters.JOBS, _FILLED, paths.of_j
 TASKS: Final = Source(
     "tasks", "job_serial = ?", fields.TASKS, filters.TASKS, _FILLED, paths.of_tasks, _BULK
 )
+JOB_SCHEDULES: Final = Source(
+    "job_schedules", "1", fields.JOB_SCHEDULES, filters.JOB_SCHEDULES, bulk=_BULK
+)
+JOBS_OF_SCHEDULE: Final = Source(
+    "jobs",
+    "schedule_serial = ?",
+    fields.JOBS_OF_SCHEDULE,
+    filters.JOBS,
+    ways=paths.of_jobs_of_schedule,
+    bulk=_BULK,
+)
+CERTIFICATES: Final = Source(
+    "certificates", "1", fields.CERTIFICATES, filters.CERTIFICATES, bulk="length(data)"
+)
 
 
 class Position(NamedTuple):

@@ -135,6 +135,12 @@ def of_jobs(bounds: Bounds) -> Iterator[Way]:
     yield (Walk(),)
 
 
+def of_jobs_of_schedule(bounds: Bounds) -> Iterator[Way]:
+    """They are made one after the other, and so never are many."""
+    del bounds
+    yield (Walk("jobs_by_schedule"),)
+
+
 _TASK_STATES: Final = ("completed", "running", "preparing", "active")
 
 

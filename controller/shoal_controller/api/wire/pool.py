@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from shoal_controller.api.wire import autoscale
 from shoal_controller.api.wire.carried import check_carried
+from shoal_controller.api.wire.certificate import read_references, write_references
 from shoal_controller.api.wire.common import (
     read_display_name,
     read_metadata,
@@ -153,8 +155,7 @@ _CARRIED: Final = {
 _CARRIED_ROWS: Final = tuple(Property(name, name, read) for name, read in _CARRIED.items())
 _NOT_BUILT: Final = frozenset(
     {
-        *("enableAutoScale", "autoScaleFormula", "autoScaleEvaluationInterval"),
-        *("applicationPackageReferences", "certificateReferences", "mountConfiguration"),
+        *("applicationPackageReferences", "mountConfiguration"),
         *("applicationLicenses", "identity"),
     }
 )
@@ -169,6 +170,7 @@ _SHAPING: Final = (
 _CHANGING: Final = (
     Property("startTask", "start_task", read_start_task, write_start_task),
     Property("metadata", "metadata", read_metadata),
+    Property("certificateReferences", "certificates", read_references, write_references),
 )
 _TARGETS: Final = (
     Property("targetDedicatedNodes", "dedicated", integer_in(0, NODES_MAX)),
@@ -182,6 +184,7 @@ _CREATE: Final = Structure(
         *_CHANGING,
         *_CARRIED_ROWS,
         *_TARGETS,
+        *autoscale.OF_POOLS,
     ),
     not_built=_NOT_BUILT,
     ignored=SERVICE_FILLED,
@@ -205,6 +208,7 @@ class NewPool:
     target_dedicated: int
     target_low_priority: int
     resize_timeout: timedelta
+    auto_scale: tuple[str, timedelta] | None
 
 
 def read_pool(document: Document) -> NewPool:
@@ -223,8 +227,10 @@ def read_pool(document: Document) -> NewPool:
         if attribute not in values:
             raise missing_property(name)
     carried = {name: values.pop(name) for name in _CARRIED if name in values}
+    wanted = autoscale.take_settings(values)
     return NewPool(
         values.pop("id"),
+        auto_scale=wanted,
         target_dedicated=values.pop("dedicated", 0),
         target_low_priority=values.pop("low_priority", 0),
         resize_timeout=values.pop("timeout", RESIZE_TIMEOUT_DEFAULT),
@@ -288,6 +294,16 @@ def read_removal(document: Document) -> dict[str, Any]:
     return _with_defaults(values)
 
 
+_UPGRADE: Final = Structure(
+    (Property("targetOSVersion", "version", filled_text, is_required=True),)
+)
+
+
+def check_upgrade(document: Document) -> None:
+    """Raise Refused unless a document names the version of a guest OS."""
+    _UPGRADE.read(document, "body")
+
+
 # --- out ------------------------------------------------------------------------------------------
 
 
@@ -320,9 +336,13 @@ def write_pool(view: PoolView, base: str) -> Document:
         "targetDedicatedNodes": pool.target_dedicated,
         "currentLowPriorityNodes": view.current_low_priority,
         "targetLowPriorityNodes": pool.target_low_priority,
-        "enableAutoScale": False,
+        "enableAutoScale": pool.auto_scale is not None,
+    }
+    if pool.auto_scale is not None:
+        document |= autoscale.write_settings(pool.auto_scale)
+    document |= {
         "enableInterNodeCommunication": definition.inter_node_communication,
-        "certificateReferences": [],
+        "certificateReferences": write_references(definition.certificates),
         "taskSlotsPerNode": definition.slots_per_node,
         "taskSchedulingPolicy": {"nodeFillType": _FILL_TYPES[definition.fill_type]},
     }

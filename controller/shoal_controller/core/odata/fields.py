@@ -71,6 +71,17 @@ _NODE_STATES: Final = (
 )
 _RESULT: Final = _one_of("success failure")
 
+
+def _one_run(where: str) -> dict[str, Field]:
+    return {
+        f"{where}/exitCode": _NUMBER,
+        f"{where}/startTime": _TIME,
+        f"{where}/endTime": _TIME,
+        f"{where}/state": _one_of("running completed"),
+        f"{where}/result": _RESULT,
+    }
+
+
 POOLS: Final[Fields] = {
     "id": _ID,
     "state": _one_of("active deleting upgrading"),
@@ -110,11 +121,28 @@ NODES: Final[Fields] = {
     "stateTransitionTime": _TIME,
     "lastBootTime": _TIME,
     "allocationTime": _TIME,
-    "startTaskInfo/exitCode": _NUMBER,
-    "startTaskInfo/startTime": _TIME,
-    "startTaskInfo/endTime": _TIME,
-    "startTaskInfo/state": _one_of("running completed"),
-    "startTaskInfo/result": _RESULT,
+    **_one_run("startTaskInfo"),
+}
+JOBS_OF_SCHEDULE: Final[Fields] = {name: JOBS[name] for name in JOBS if name != "id"}
+JOB_SCHEDULES: Final[Fields] = {
+    "id": _ID,
+    "state": _one_of("active completed disabled terminating deleting"),
+    "stateTransitionTime": _TIME,
+    "creationTime": _TIME,
+    "lastModified": _TIME,
+    "executionInfo/endTime": _TIME,
+    "schedule/doNotRunUntil": _TIME,
+    "schedule/doNotRunAfter": _TIME,
+}
+CERTIFICATES: Final[Fields] = {
+    "state": _one_of("active deleting deletefailed"),
+    "stateTransitionTime": _TIME,
+}
+PREPARATION_AND_RELEASE: Final[Fields] = {
+    "poolId": _NAME,
+    "nodeId": _NAME,
+    **_one_run("jobPreparationTaskExecutionInfo"),
+    **_one_run("jobReleaseTaskExecutionInfo"),
 }
 FILES: Final[Fields] = {"name": Field(Kind.TEXT, frozenset({"startswith"}))}
 IMAGES: Final[Fields] = {
@@ -122,6 +150,7 @@ IMAGES: Final[Fields] = {
     "verificationType": _one_of("verified unverified"),
     "nodeAgentSKUId": _NAME,
 }
+NODE_AGENT_SKUS: Final[Fields] = {"osType": IMAGES["osType"]}
 NODE_COUNTS: Final[Fields] = {"poolId": Field(Kind.NAME, frozenset({"eq"}))}
 
 _TYPES: Final[Mapping[Kind, type]] = {
