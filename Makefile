@@ -17,6 +17,7 @@ check: .venv/.dev  ## format, lint, types, drawings, unit tests: under a minute
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/python docs/draw_states.py --check
+	$(BIN)/python docs/draw_compatibility.py --check
 	$(BIN)/pytest -q tests/unit
 
 test: check  ## all but the end-to-end tests
@@ -35,8 +36,9 @@ bench: .venv/.bench  ## the numbers we promise; ONLY=spawn: one of them
 run: .venv/.examples  ## the whole service in this terminal; ARGS go to shoal dev
 	$(BIN)/shoal dev $(ARGS)
 
-docs: .venv/.dev  ## draw the state diagrams from the tables that the code obeys
+docs: .venv/.dev  ## draw states and operations from the tables that the code obeys
 	$(BIN)/python docs/draw_states.py
+	$(BIN)/python docs/draw_compatibility.py
 
 clean:  ## environments and caches; data that you made (.shoal) stays
 	rm -rf .venv .venv-* build .pytest_cache .ruff_cache .hypothesis render.png

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from shoal_controller.api.offers import OFFERS, Kind, offer
 from shoal_controller.api.routes import ROUTES, Route, Router
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
@@ -25,15 +26,19 @@ from tests.conformance.conftest import (
 
 
 class Case(NamedTuple):
-    """A request that succeeds on a seeded house, and what its answer has.
+    """A request that is right in a seeded house, and what its answer has.
 
     headers  E: ETag and Last-Modified, M: Last-Modified alone, D: DataServiceId, L: Location
+    code     of the refusal that Shoal promises for it; empty where it is carried out
+    version  the newest api-version that has the row
     """
 
     status: int
     headers: str = ""
     body: Any = None
     steps: tuple[tuple[str, str, Any], ...] = ()
+    code: str = ""
+    version: str = VERSIONS[0]
 
 
 CASES: Mapping[str, Case] = {
@@ -88,6 +93,8 @@ CASES: Mapping[str, Case] = {
     "get_node_file_properties": Case(200, "M"),
 }
 """By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
+WITH_BODY = ("create_task_collection",)
+"""The rows that answer with a body and are no GET."""
 
 
 async def _seed(house: House, caller: Caller) -> dict[str, str]:
@@ -133,6 +140,17 @@ def test_every_row_with_a_handler_has_a_case() -> None:
     assert built == set(CASES) | {"enable_job"}
 
 
+def test_a_row_that_is_refused_has_a_case_that_says_how_and_no_other_has() -> None:
+    refused = {route.name for route in ROUTES if offer(route).kind is Kind.REFUSED}
+    assert refused == {name for name, case in CASES.items() if case.code}
+
+
+def test_an_offer_is_that_of_a_row_with_a_handler() -> None:
+    assert OFFERS.keys() <= {route.name for route in ROUTES if route.handler is not None}
+    for name, found in OFFERS.items():
+        assert found.kind is Kind.DONE or found.note, name
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_the_router_finds_every_row_and_its_arguments(route: Route) -> None:
     names = [part.split("}")[0] for part in route.path.split("{")[1:]]
@@ -165,6 +183,7 @@ async def test_a_row_answers_with_its_status_and_headers(
     (route,) = (route for route in ROUTES if route.name == name)
     case = CASES[name]
     arguments = await _seed(house, caller)
+    caller.version = case.version
     if name.endswith("_task_file") or name.startswith(("list_task_f", "get_task_f")):
         arguments["taskId"] = "t1"
     for method, path, body in case.steps:
@@ -175,6 +194,9 @@ async def test_a_row_answers_with_its_status_and_headers(
         body = {"nodeList": [arguments["nodeId"]]}
     answer = await caller.send(route.method, _fill(route.path, arguments), body)
     assert answer.status == case.status, answer.body
+    if case.code:
+        assert answer.code == case.code
+        assert answer.values["Reason"]
     found = {
         "E": "ETag" in answer.headers and "Last-Modified" in answer.headers,
         "M": "ETag" not in answer.headers and "Last-Modified" in answer.headers,
@@ -188,7 +210,7 @@ async def test_a_row_answers_with_its_status_and_headers(
     assert len(answer.headers["request-id"]) == 36
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
-    if route.method != "GET" and name != "create_task_collection":
+    if route.method != "GET" and name not in WITH_BODY and not case.code:
         assert answer.body == b""
 
 
