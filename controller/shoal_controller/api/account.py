@@ -1,7 +1,8 @@
-"""Handlers of what belongs to the whole account: images, counts of nodes."""
+"""Handlers of what belongs to the whole account: images, node agents, counts of nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -11,7 +12,7 @@ from aiohttp import web
 from shoal_controller.api.call import Call
 from shoal_controller.api.lists import read_filter
 from shoal_controller.api.paging import next_link, page_size, serial_position
-from shoal_controller.api.wire.image import IMAGES
+from shoal_controller.api.wire.image import IMAGES, write_agents
 from shoal_controller.api.wire.node import write_counts
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import ListQuery
@@ -21,22 +22,16 @@ from shoal_controller.core.odata.predicate import holds
 from shoal_controller.operations import nodes, pools
 
 POOLS_PER_PAGE_MAX: Final = 10
-_DOCUMENTS: Final = tuple(image.write() for image in IMAGES)
+_IMAGES: Final = tuple(image.write() for image in IMAGES)
+_AGENTS: Final = tuple(write_agents())
 
 
 async def list_supported_images(call: Call) -> web.Response:
-    where, size, after = read_filter(call), page_size(call), serial_position(call)
-    images = _DOCUMENTS
-    if where is not None:
-        fields.check(where, fields.IMAGES)
-        images = tuple(
-            image for image in images if holds(where, fields.IMAGES, partial(_value, image))
-        )
-    page = images[after : after + size]
-    end = after + len(page)
-    return call.listing(
-        "supportedimages", page, next_link(call, end if end < len(images) else None)
-    )
+    return _listed(call, "supportedimages", _IMAGES, fields.IMAGES)
+
+
+async def list_node_agent_skus(call: Call) -> web.Response:
+    return _listed(call, "nodeagentskus", _AGENTS, fields.NODE_AGENT_SKUS)
 
 
 async def list_node_counts(call: Call) -> web.Response:
@@ -56,10 +51,23 @@ async def list_node_counts(call: Call) -> web.Response:
     return call.listing("poolnodecounts", counts, next_link(call, listing.next_after))
 
 
+def _listed(
+    call: Call, fragment: str, documents: Sequence[dict[str, Any]], known: fields.Fields
+) -> web.Response:
+    """Answer with a page of documents that never change; positions in it are numbers."""
+    where, size, after = read_filter(call), page_size(call), serial_position(call)
+    if where is not None:
+        fields.check(where, known)
+        documents = [one for one in documents if holds(where, known, partial(_value, one))]
+    page = documents[after : after + size]
+    end = after + len(page)
+    return call.listing(fragment, page, next_link(call, end if end < len(documents) else None))
+
+
 async def _count(call: Call, pool_id: str) -> dict[str, Any]:
     counts = await nodes.count_nodes(call.ctx, pool_id)
     return call.version.show("node_counts", write_counts(pool_id, counts))
 
 
-def _value(image: dict[str, Any], path: str) -> Any:
-    return image.get(path)
+def _value(document: dict[str, Any], path: str) -> Any:
+    return document.get(path)

@@ -6,10 +6,11 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.conditions import read_conditions
-from shoal_controller.api.lists import check_expand, listed, read_query, selected
-from shoal_controller.api.paging import boolean_parameter
+from shoal_controller.api.lists import check_expand, listed, read_filter, read_query, selected
+from shoal_controller.api.paging import boolean_parameter, page_size
 from shoal_controller.api.wire import job as wire
 from shoal_controller.core.conditions import Conditions
+from shoal_controller.core.errors import Refused
 from shoal_controller.core.job import Job
 from shoal_controller.operations import jobs
 
@@ -68,6 +69,16 @@ async def terminate_job(call: Call) -> web.Response:
     reason = wire.read_terminate(await call.document(is_optional=True))
     job = await jobs.terminate_job(call.ctx, _id(call), reason, _conditions(call))
     return _done(call, 202, job)
+
+
+async def list_preparation_and_release(call: Call) -> web.Response:
+    page_size(call)
+    read_filter(call)
+    await jobs.get_job(call.ctx, _id(call))
+    raise Refused(
+        "JobPreparationTaskOrReleaseTaskNotSpecified",
+        Reason="Jobs with a preparation or release task cannot be had yet, so this one has none.",
+    )
 
 
 async def count_tasks(call: Call) -> web.Response:

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.lists import listed, read_query, selected
+from shoal_controller.api.paging import page_size
 from shoal_controller.api.wire import node as wire
+from shoal_controller.core.errors import Refused
 from shoal_controller.operations import nodes, pools
 
 
@@ -43,6 +45,19 @@ async def disable_scheduling(call: Call) -> web.Response:
     pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
     await nodes.disable_scheduling(call.ctx, pool_id, node_id, option)
     return call.done(200)
+
+
+async def list_extensions(call: Call) -> web.Response:
+    page_size(call)
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    await nodes.get_node(call.ctx, pool_id, node_id)
+    return call.listing("extensions", [])  # pools that want extensions are refused
+
+
+async def get_extension(call: Call) -> web.Response:
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    await nodes.get_node(call.ctx, pool_id, node_id)
+    raise Refused("ResourceNotFound", Reason="The node has no extensions.")
 
 
 async def enable_scheduling(call: Call) -> web.Response:

@@ -34,7 +34,35 @@ class Offer:
 _DONE: Final = Offer(Kind.DONE)
 _ABSENT: Final = Offer(Kind.ABSENT, "Answers 501 `NotImplemented`.")
 
-OFFERS: Final[Mapping[str, Offer]] = {}
+
+def _refused(note: str) -> Offer:
+    return Offer(Kind.REFUSED, note)
+
+
+_NO_LOGINS: Final = _refused(
+    "409 `OperationNotValidOnNode`: local nodes share the controller's machine and have no logins "
+    "of their own."
+)
+
+OFFERS: Final[Mapping[str, Offer]] = {
+    "upgrade_pool_os": _refused(
+        "400 `PoolNotEligibleForOSVersionUpgrade`: there are no cloud service pools."
+    ),
+    "list_job_preparation_and_release_task_status": _refused(
+        "409 `JobPreparationTaskOrReleaseTaskNotSpecified`: jobs with such tasks are refused."
+    ),
+    "get_remote_desktop": _refused(
+        "409 `OperationNotValidOnNode`: there are no cloud service pools."
+    ),
+    "get_node_remote_login_settings": _NO_LOGINS,
+    "create_node_user": _NO_LOGINS,
+    "delete_node_user": _NO_LOGINS,
+    "replace_node_user": _NO_LOGINS,
+    "list_node_extensions": Offer(
+        Kind.DONE, "Always empty: pools that want extensions are refused."
+    ),
+    "get_node_extension": _refused("404 `ResourceNotFound`: nodes have no extensions."),
+}
 """By name of the row; a row with a handler that is absent here is done as documented."""
 
 

@@ -86,6 +86,11 @@ async def remove_nodes(call: Call) -> web.Response:
     return call.done(202, pool.modified_at)
 
 
+async def upgrade_os(call: Call) -> web.Response:
+    wire.check_upgrade(await call.document())
+    await pools.refuse_upgrade(call.ctx, call.arguments["poolId"], _conditions(call))
+
+
 async def _change(call: Call, status: int, changes: Mapping[str, Any]) -> web.Response:
     pool_id = call.arguments["poolId"]
     pool = await pools.patch_pool(call.ctx, pool_id, changes, _conditions(call))

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from shoal_controller.api import account, files, jobs, nodes, pools, tasks
+from shoal_controller.api import account, files, jobs, logins, nodes, pools, tasks
 from shoal_controller.api.call import Call
 from shoal_controller.core.errors import Refused
 
@@ -83,9 +83,22 @@ ROUTES: Final[Sequence[Route]] = (
     Route("resize_pool", "POST", f"{_POOL}/resize", pools.resize_pool, conditional=4),
     Route("stop_pool_resize", "POST", f"{_POOL}/stopresize", pools.stop_resize, conditional=4),
     Route("replace_pool_properties", "POST", f"{_POOL}/updateproperties", pools.replace_properties),
-    Route("upgrade_pool_os", "POST", f"{_POOL}/upgradeos", until="2018-08-01.7.0", conditional=4),
+    Route(
+        "upgrade_pool_os",
+        "POST",
+        f"{_POOL}/upgradeos",
+        pools.upgrade_os,
+        until="2018-08-01.7.0",
+        conditional=4,
+    ),
     # account
-    Route("list_node_agent_skus", "GET", "/nodeagentskus", until="2018-12-01.8.0"),
+    Route(
+        "list_node_agent_skus",
+        "GET",
+        "/nodeagentskus",
+        account.list_node_agent_skus,
+        until="2018-12-01.8.0",
+    ),
     Route(
         "list_pool_node_counts",
         "GET",
@@ -114,6 +127,7 @@ ROUTES: Final[Sequence[Route]] = (
         "list_job_preparation_and_release_task_status",
         "GET",
         f"{_JOB}/jobpreparationandreleasetaskstatus",
+        jobs.list_preparation_and_release,
     ),
     Route(
         "get_job_task_counts",
@@ -160,21 +174,39 @@ ROUTES: Final[Sequence[Route]] = (
         "disable_node_scheduling", "POST", f"{_NODE}/disablescheduling", nodes.disable_scheduling
     ),
     Route("enable_node_scheduling", "POST", f"{_NODE}/enablescheduling", nodes.enable_scheduling),
-    Route("get_remote_desktop", "GET", f"{_NODE}/rdp", until="2024-02-01.19.0"),
+    Route(
+        "get_remote_desktop",
+        "GET",
+        f"{_NODE}/rdp",
+        logins.get_remote_desktop,
+        until="2024-02-01.19.0",
+    ),
     Route("reboot_node", "POST", f"{_NODE}/reboot", nodes.reboot_node),
     Route("reimage_node", "POST", f"{_NODE}/reimage"),
-    Route("get_node_remote_login_settings", "GET", f"{_NODE}/remoteloginsettings"),
+    Route(
+        "get_node_remote_login_settings",
+        "GET",
+        f"{_NODE}/remoteloginsettings",
+        logins.get_remote_login,
+    ),
     Route("start_node", "POST", f"{_NODE}/start", since="2024-07-01.20.0"),
     Route("upload_node_logs", "POST", f"{_NODE}/uploadbatchservicelogs", since="2018-03-01.6.1"),
-    Route("create_node_user", "POST", f"{_NODE}/users"),
-    Route("delete_node_user", "DELETE", f"{_NODE}/users/{{userName}}"),
-    Route("replace_node_user", "PUT", f"{_NODE}/users/{{userName}}"),
+    Route("create_node_user", "POST", f"{_NODE}/users", logins.create_user),
+    Route("delete_node_user", "DELETE", f"{_NODE}/users/{{userName}}", logins.delete_user),
+    Route("replace_node_user", "PUT", f"{_NODE}/users/{{userName}}", logins.replace_user),
     # node extensions
-    Route("list_node_extensions", "GET", f"{_NODE}/extensions", since="2021-06-01.14.0"),
+    Route(
+        "list_node_extensions",
+        "GET",
+        f"{_NODE}/extensions",
+        nodes.list_extensions,
+        since="2021-06-01.14.0",
+    ),
     Route(
         "get_node_extension",
         "GET",
         f"{_NODE}/extensions/{{extensionName}}",
+        nodes.get_extension,
         since="2021-06-01.14.0",
     ),
     # files of tasks

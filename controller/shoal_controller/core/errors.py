@@ -117,6 +117,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
         400,
         "Task dependencies were specified on a task, but the job does not use task dependencies.",
     ),
+    "PoolNotEligibleForOSVersionUpgrade": (
+        400,
+        "The specified pool is not eligible for an upgrade of its OS version.",
+    ),
     "NodeAgentSKUNotFound": (404, "The specified node agent SKU does not exist."),
     # 403: who is asking
     "AuthenticationFailed": (
@@ -170,6 +174,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "JobDisabled": (409, "The specified job is disabled."),
     "JobCompleted": (409, "The specified job is already in a completed state."),
     "JobNotActive": (409, "The specified job is not active."),
+    "JobPreparationTaskOrReleaseTaskNotSpecified": (
+        409,
+        "The specified job has neither a job preparation task nor a job release task.",
+    ),
     "TaskCompleted": (409, "The specified task is already in a completed state."),
     "TaskNotCompleted": (409, "The specified task is not in a completed state."),
     "TaskSucceeded": (409, "The specified task completed successfully."),

@@ -149,6 +149,23 @@ def check_rebootable(node: Node) -> None:
             )
 
 
+_BUSY: Final[Mapping[NodeState, str]] = {
+    NodeState.CREATING: "NodeBeingCreated",
+    NodeState.STARTING: "NodeBeingStarted",
+    NodeState.REBOOTING: "NodeBeingRebooted",
+    NodeState.UNUSABLE: "NodeStateUnusable",
+}
+
+
+def check_takes_users(state: NodeState) -> None:
+    """Raise Refused unless the users of a node that is shown so may be changed (semantics 3.7)."""
+    if state not in (NodeState.IDLE, NodeState.RUNNING):
+        raise Refused(
+            _BUSY.get(state, "OperationNotValidOnNode"),
+            Reason=f"The node is {state}; its users can be changed while it is idle or running.",
+        )
+
+
 def disable_scheduling(node: Node) -> Node:
     """Return `node` closed to new tasks; raise Refused if it is already."""
     if node.scheduling_state == SchedulingState.DISABLED:

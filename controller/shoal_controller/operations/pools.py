@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from shoal_controller.core import pool as rules
 from shoal_controller.core.changes import NodePut, PoolPut
@@ -231,6 +231,21 @@ async def delete_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) 
         _put(tx, after)
 
     await ctx.settle(decide)
+
+
+async def refuse_upgrade(ctx: Context, pool_id: str, conditions: Conditions) -> NoReturn:
+    """Raise Refused: what is absent or in the way, or that there are no cloud service pools."""
+
+    def decide(tx: Tx) -> None:
+        pool = find_pool(tx, pool_id)
+        conditions.check(pool.modified_at)
+        rules.check_active(pool)
+
+    await ctx.settle(decide)
+    raise Refused(
+        "PoolNotEligibleForOSVersionUpgrade",
+        Reason="Only pools created with cloudServiceConfiguration have a guest OS to upgrade.",
+    )
 
 
 def find_pool(tx: Tx, pool_id: str) -> Pool:

@@ -17,8 +17,8 @@ from shoal_controller.api.wire.values import (
     Reader,
     boolean,
     duration,
+    instant,
     integer_in,
-    parse_datetime,
     text,
     timespan,
 )
@@ -144,8 +144,7 @@ def _check_structure(members: Mapping[str, _Member], value: Any, name: str) -> d
 
 
 def _datetime(value: Any, name: str) -> str:
-    if parse_datetime(text(value, name)) is None:
-        raise invalid_property(name, value, "It must be an ISO 8601 time.")
+    instant(value, name)
     return value
 
 

@@ -95,30 +95,36 @@ _LINUX_USER: Final = Structure(
         Property("sshPrivateKey", "ssh_private_key", text),
     )
 )
+_USER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+
+
+def read_user_name(value: Any, name: str) -> str:
+    """Return the name of a user that can be made on a node."""
+    if len(text(value, name)) > USER_NAME_CHARACTERS_MAX or not _USER_NAME.match(value):
+        raise invalid_property(
+            name,
+            value,
+            f"A user name has 1 to {USER_NAME_CHARACTERS_MAX} letters, digits, '_', '.' or '-' "
+            "and does not begin with a digit, '.' or '-'.",
+        )
+    return value
+
+
 _USER_ACCOUNT: Final = Structure(
     (
-        Property("name", "name", filled_text, is_required=True),
+        Property("name", "name", read_user_name, is_required=True),
         Property("password", "password", text, is_required=True),
         Property("elevationLevel", "elevation", one_of(ElevationLevel)),
         Property("linuxUserConfiguration", "linux", _LINUX_USER.read),
     ),
     not_built=frozenset({"windowsUserConfiguration"}),
 )
-_USER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
 def read_user_account(value: Any, name: str) -> UserAccount:
     """Return a named user of a pool."""
     values = _USER_ACCOUNT.read(value, name)
     linux = values.pop("linux", {})
-    user_name = values["name"]
-    if len(user_name) > USER_NAME_CHARACTERS_MAX or not _USER_NAME.match(user_name):
-        raise invalid_property(
-            "name",
-            user_name,
-            f"A user name has 1 to {USER_NAME_CHARACTERS_MAX} letters, digits, '_', '.' or '-' "
-            "and does not begin with a digit, '.' or '-'.",
-        )
     if ("uid" in linux) != ("gid" in linux):
         raise invalid_property(
             "linuxUserConfiguration", "", "uid and gid must be given together or not at all."

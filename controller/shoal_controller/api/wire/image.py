@@ -20,15 +20,19 @@ class Image(NamedTuple):
     capabilities: tuple[str, ...] = ()
     support_ends: str | None = None
 
+    def write_reference(self) -> Document:
+        """Return what a pool names the image by."""
+        return {
+            "publisher": self.publisher,
+            "offer": self.offer,
+            "sku": self.sku,
+            "version": "latest",
+        }
+
     def write(self) -> Document:
         """Return the image as users see it."""
         document: Document = {
-            "imageReference": {
-                "publisher": self.publisher,
-                "offer": self.offer,
-                "sku": self.sku,
-                "version": "latest",
-            },
+            "imageReference": self.write_reference(),
             "verificationType": self.verification,
             "nodeAgentSKUId": self.agent,
         }
@@ -100,6 +104,19 @@ IMAGES: Final = (
     Image("rockylinux", "rockylinux-x86_64", "9-base", "batch.node.el 9", _OLD),
 )
 """All of them, by publisher, offer and sku."""
+
+
+def write_agents() -> list[Document]:
+    """Return the node agents with their verified images: the list before 2019-06-01.9.0."""
+    verified: dict[str, list[Document]] = {}
+    for image in IMAGES:
+        if image.verification != _OLD:
+            verified.setdefault(image.agent, []).append(image.write_reference())
+    return [
+        {"id": agent, "verifiedImageReferences": verified[agent], "osType": "linux"}
+        for agent in sorted(verified)
+    ]
+
 
 _AGENTS: Final = {image.agent for image in IMAGES}
 _AGENT_OF: Final = {(image.publisher, image.offer, image.sku): image.agent for image in IMAGES}

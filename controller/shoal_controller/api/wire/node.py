@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from shoal_controller.api.wire.common import write_failure, write_start_task
+from shoal_controller.api.wire.common import read_user_name, write_failure, write_start_task
 from shoal_controller.api.wire.table import Document, Property, Structure, written_pairs
 from shoal_controller.api.wire.task import write_execution
-from shoal_controller.api.wire.values import one_of, timestamp
+from shoal_controller.api.wire.values import boolean, instant, one_of, text, timestamp
 from shoal_controller.core.errors import invalid_property
 from shoal_controller.core.node import NodeState, StartTaskInfo
 from shoal_controller.core.pool import DeallocationOption, Pool
@@ -127,6 +127,33 @@ def write_counts(pool_id: str, counts: Counter[tuple[bool, NodeState]]) -> Docum
 def _write_count(counts: Counter[tuple[bool, NodeState]], *, is_dedicated: bool) -> Document:
     shown = {name: counts[is_dedicated, state] for state, name in _COUNTED.items()}
     return shown | dict.fromkeys(_NEVER_COUNTED, 0) | {"total": sum(shown.values())}
+
+
+# --- users of nodes -------------------------------------------------------------------------------
+
+_UPDATABLE: Final = (
+    Property("password", "password", text),
+    Property("expiryTime", "expires_at", instant),
+    Property("sshPublicKey", "ssh_public_key", text),
+)
+_USER: Final = Structure(
+    (
+        Property("name", "name", read_user_name, is_required=True),
+        Property("isAdmin", "is_admin", boolean),
+        *_UPDATABLE,
+    )
+)
+_USER_UPDATE: Final = Structure(_UPDATABLE)
+
+
+def check_user(document: Document) -> None:
+    """Raise Refused unless a document describes a user to create."""
+    _USER.read(document, "user")
+
+
+def check_user_update(document: Document) -> None:
+    """Raise Refused unless a document says what a user is to become."""
+    _USER_UPDATE.read(document, "user")
 
 
 # --- actions --------------------------------------------------------------------------------------

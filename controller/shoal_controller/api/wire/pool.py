@@ -288,6 +288,16 @@ def read_removal(document: Document) -> dict[str, Any]:
     return _with_defaults(values)
 
 
+_UPGRADE: Final = Structure(
+    (Property("targetOSVersion", "version", filled_text, is_required=True),)
+)
+
+
+def check_upgrade(document: Document) -> None:
+    """Raise Refused unless a document names the version of a guest OS."""
+    _UPGRADE.read(document, "body")
+
+
 # --- out ------------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,14 @@ def _parse_duration(value: str) -> timedelta | None:
     return -span if sign else span
 
 
+def instant(value: Any, name: str) -> datetime:
+    """Return a UTC time."""
+    parsed = parse_datetime(text(value, name))
+    if parsed is None:
+        raise invalid_property(name, value, "It must be an ISO 8601 time.")
+    return parsed
+
+
 def parse_datetime(value: str) -> datetime | None:
     """Return the time of an ISO 8601 text, UTC where it names no offset, or None.
 
