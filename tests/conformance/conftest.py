@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -255,6 +256,28 @@ def job_body(job_id: str = "j1", **more: Any) -> dict[str, Any]:
 def task_body(task_id: str = "t1", **more: Any) -> dict[str, Any]:
     """Return the least that makes a task."""
     return {"id": task_id, "commandLine": "/bin/true"} | more
+
+
+CERTIFICATE = b"\x30\x03\x02\x01\x05"
+"""The least that has the outer form of a DER certificate."""
+
+
+def certificate_name(data: bytes = CERTIFICATE) -> dict[str, Any]:
+    """Return what pools refer to a certificate by."""
+    thumbprint = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return {"thumbprint": thumbprint, "thumbprintAlgorithm": "sha1"}
+
+
+def certificate_path(data: bytes = CERTIFICATE) -> str:
+    """Return the key of a certificate as it stands in paths."""
+    name = certificate_name(data)
+    return f"thumbprintAlgorithm=sha1,thumbprint={name['thumbprint']}"
+
+
+def certificate_body(data: bytes = CERTIFICATE, **more: Any) -> dict[str, Any]:
+    """Return what adds a certificate without a private key."""
+    body = {"data": encoded(data), "certificateFormat": "cer"}
+    return certificate_name(data) | body | more
 
 
 def encoded(secret: bytes) -> str:

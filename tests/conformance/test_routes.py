@@ -18,6 +18,9 @@ from tests.conformance.conftest import (
     VERSIONS,
     Caller,
     House,
+    certificate_body,
+    certificate_name,
+    certificate_path,
     job_body,
     pool_body,
     task_body,
@@ -42,6 +45,8 @@ class Case(NamedTuple):
     version: str = VERSIONS[0]
 
 
+CERTIFICATES_END = "2024-07-01.20.0"
+_HAS_CERTIFICATE = (("POST", "/certificates", certificate_body()),)
 CASES: Mapping[str, Case] = {
     "list_pools": Case(200),
     "create_pool": Case(201, "EDL", pool_body("p2")),
@@ -113,6 +118,20 @@ CASES: Mapping[str, Case] = {
     "replace_node_user": Case(409, body={"password": "secret"}, code="OperationNotValidOnNode"),
     "list_node_extensions": Case(200),
     "get_node_extension": Case(404, code="ResourceNotFound"),
+    "list_certificates": Case(200, version=CERTIFICATES_END),
+    "create_certificate": Case(201, "DL", certificate_body(), version=CERTIFICATES_END),
+    "delete_certificate": Case(202, steps=_HAS_CERTIFICATE, version=CERTIFICATES_END),
+    "get_certificate": Case(200, steps=_HAS_CERTIFICATE, version=CERTIFICATES_END),
+    "cancel_certificate_deletion": Case(
+        204,
+        "D",
+        steps=(
+            *_HAS_CERTIFICATE,
+            ("POST", "/pools", pool_body("p3", certificateReferences=[certificate_name()])),
+            ("DELETE", "/certificates({thumbprint})", None),
+        ),
+        version=CERTIFICATES_END,
+    ),
 }
 """By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
 WITH_BODY = ("create_task_collection",)
@@ -135,6 +154,7 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
         "jobId": "j1",
         "taskId": "t2",
         "filePath": "stdout.txt",
+        "thumbprint": certificate_path(),
     }
 
 
@@ -147,7 +167,7 @@ def _fill(path: str, arguments: Mapping[str, str]) -> str:
 
 async def _dump(house: House) -> list[tuple[Any, ...]]:
     rows = []
-    for table in ("pools", "nodes", "jobs", "tasks"):
+    for table in ("pools", "nodes", "jobs", "tasks", "certificates"):
         rows += await house.ctx.store.read(f"SELECT * FROM {table} ORDER BY serial")
     return [tuple(row) for row in rows]
 

@@ -92,7 +92,7 @@ class Call:
             document["odata.nextLink"] = next_link
         return web.Response(body=encode(document), headers={"Content-Type": JSON_TYPE})
 
-    def created(self, url: str, modified_at: datetime) -> web.Response:
+    def created(self, url: str, modified_at: datetime | None = None) -> web.Response:
         """Answer 201 without a body."""
         headers = {"Location": url, "DataServiceId": url}
         return stamped(web.Response(status=201, headers=headers), modified_at)

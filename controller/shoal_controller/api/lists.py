@@ -10,6 +10,7 @@ from aiohttp import web
 
 from shoal_controller.api.call import Call
 from shoal_controller.api.paging import (
+    PAGE_MAX,
     invalid_parameter,
     next_link,
     page_size,
@@ -31,10 +32,10 @@ def read_filter(call: Call) -> Filter | None:
     return parse(text) if text else None
 
 
-def read_query(call: Call) -> ListQuery:
+def read_query(call: Call, size_max: int = PAGE_MAX) -> ListQuery:
     """Return which page of a list a request asks for, or raise Refused."""
     check_expand(call)
-    return ListQuery(page_size(call), serial_position(call), read_filter(call))
+    return ListQuery(page_size(call, size_max), serial_position(call), read_filter(call))
 
 
 def check_expand(call: Call) -> None:

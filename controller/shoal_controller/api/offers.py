@@ -61,6 +61,11 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "list_node_extensions": Offer(
         Kind.DONE, "Always empty: pools that want extensions are refused."
     ),
+    "create_certificate": Offer(
+        Kind.STORED,
+        "Pools refer to it; it is not placed on nodes yet. A PFX is not opened, so its "
+        "`publicData` is not told.",
+    ),
     "get_node_extension": _refused("404 `ResourceNotFound`: nodes have no extensions."),
 }
 """By name of the row; a row with a handler that is absent here is done as documented."""

@@ -10,13 +10,13 @@ from typing import Final
 from shoal_controller.api.call import Call, raw_path
 from shoal_controller.core.errors import Refused
 
-_PAGE_MAX: Final = 1000
+PAGE_MAX: Final = 1000
 _MAC_BYTES: Final = 9
 _INTEGER_CHARACTERS_MAX: Final = 10
 _TOKEN_CHARACTERS_MAX: Final = 8192
 
 
-def page_size(call: Call, limit: int = _PAGE_MAX) -> int:
+def page_size(call: Call, limit: int = PAGE_MAX) -> int:
     """Return `maxresults`, or the limit where it is absent; raise Refused outside of 1..limit."""
     value = call.query.get("maxresults")
     if value is None or value == "":

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from shoal_controller.api import account, files, jobs, logins, nodes, pools, tasks
+from shoal_controller.api import account, certificates, files, jobs, logins, nodes, pools, tasks
 from shoal_controller.api.call import Call
 from shoal_controller.core.errors import Refused
 
@@ -236,14 +236,39 @@ ROUTES: Final[Sequence[Route]] = (
         conditional=2,
     ),
     # certificates
-    Route("list_certificates", "GET", "/certificates", until=_CERTIFICATES_END),
-    Route("create_certificate", "POST", "/certificates", until=_CERTIFICATES_END),
-    Route("delete_certificate", "DELETE", _CERTIFICATE, until=_CERTIFICATES_END),
-    Route("get_certificate", "GET", _CERTIFICATE, until=_CERTIFICATES_END),
+    Route(
+        "list_certificates",
+        "GET",
+        "/certificates",
+        certificates.list_certificates,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "create_certificate",
+        "POST",
+        "/certificates",
+        certificates.create_certificate,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "delete_certificate",
+        "DELETE",
+        _CERTIFICATE,
+        certificates.delete_certificate,
+        until=_CERTIFICATES_END,
+    ),
+    Route(
+        "get_certificate",
+        "GET",
+        _CERTIFICATE,
+        certificates.get_certificate,
+        until=_CERTIFICATES_END,
+    ),
     Route(
         "cancel_certificate_deletion",
         "POST",
         f"{_CERTIFICATE}/canceldelete",
+        certificates.cancel_deletion,
         until=_CERTIFICATES_END,
     ),
 )

@@ -141,6 +141,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "JobNotFound": (404, "The specified job does not exist."),
     "TaskNotFound": (404, "The specified task does not exist."),
     "FileNotFound": (404, "The specified file does not exist."),
+    "CertificateNotFound": (404, "The specified certificate does not exist."),
     # 405, 411, 413, 416
     "UnsupportedHttpVerb": (405, "The resource doesn't support specified Http Verb."),
     "MissingContentLengthHeader": (411, "The Content-Length header was not specified."),
@@ -183,7 +184,14 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "TaskSucceeded": (409, "The specified task completed successfully."),
     "TaskFilesUnavailable": (409, "The task files are unavailable for access."),
     "TaskFilesCleanedup": (409, "The task files have been cleaned up."),
+    "CertificateStateActive": (409, "The specified certificate is in active state."),
+    "CertificateBeingDeleted": (409, "The specified certificate is being deleted."),
+    "InvalidCertificateReferences": (
+        409,
+        "One or more of the specified certificates are invalid.",
+    ),
     # 409: exists, quota
+    "CertificateExists": (409, "The specified certificate already exists."),
     "PoolExists": (409, "The specified pool already exists."),
     "JobExists": (409, "The specified job already exists."),
     "TaskExists": (409, "The specified task already exists."),

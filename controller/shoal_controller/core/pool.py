@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from shoal_controller.core.certificate import CertificateReference
 from shoal_controller.core.errors import Refused
 from shoal_protocol.specs import StartTaskSpec, UserAccount
 
@@ -72,6 +73,7 @@ class PoolDefinition:
     start_task: StartTaskSpec | None = None
     user_accounts: tuple[UserAccount, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    certificates: tuple[CertificateReference, ...] = ()
     carried: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

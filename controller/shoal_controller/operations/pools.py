@@ -22,6 +22,7 @@ from shoal_controller.core.pool import (
     PoolDefinition,
     PoolState,
 )
+from shoal_controller.operations.certificates import check_references
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
 from shoal_controller.store import nodes, pages, pools
 from shoal_controller.store.database import Tx
@@ -56,6 +57,7 @@ async def create_pool(
                 Reason=f"The account has {count} pools; the quota is "
                 f"{ctx.account.quotas.pool_count}.",
             )
+        check_references(tx, definition.certificates)
         pool = Pool(
             serial=0,
             id=pool_id,
@@ -112,7 +114,8 @@ async def patch_pool(
         conditions.check(pool.modified_at)
         rules.check_active(pool)
         carried = changes.get("carried", {})
-        shaping = changes.keys() - {"start_task", "metadata", "carried"}
+        check_references(tx, changes.get("certificates", ()))
+        shaping = changes.keys() - {"start_task", "metadata", "certificates", "carried"}
         shaping |= carried.keys() - {"resourceTags", "targetNodeCommunicationMode"}
         if shaping and nodes.of_pool(tx, pool.id):
             raise Refused(

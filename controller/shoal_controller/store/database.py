@@ -33,7 +33,6 @@ ROUND_S: Final = 0.003
 """After so long the writer lets others have the loop, in the middle of a group if need be."""
 GROUP_S_MAX: Final = 0.05
 """A group is committed after so long even if more is waiting, so that nobody waits long."""
-SCHEMA_VERSION: Final = 1
 
 
 @dataclass(slots=True)
@@ -245,13 +244,29 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def schemas() -> list[str]:
+    """Return what makes the newest schema of an empty file: version 1, then each migration.
+
+    A migration is a numbered file; what was released is never changed again.
+    """
+    store = files("shoal_controller.store")
+    numbered = sorted(
+        (file for file in store.joinpath("migrations").iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    for number, file in enumerate(numbered, 2):
+        assert file.name.startswith(f"{number:04}_"), file.name
+    return [file.read_text("utf-8") for file in (store.joinpath("schema.sql"), *numbered)]
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
+    known = schemas()
+    if version > len(known):
         raise SystemExit(
-            f"the state was written by a newer Shoal (schema {version}, known {SCHEMA_VERSION})"
+            f"the state was written by a newer Shoal (schema {version}, known {len(known)})"
         )
-    if version == 0:
-        schema = files("shoal_controller.store").joinpath("schema.sql").read_text()
-        version_sql = f"PRAGMA user_version = {SCHEMA_VERSION};"
-        connection.executescript(f"BEGIN; {schema} {version_sql} COMMIT;")
+    for number in range(version + 1, len(known) + 1):
+        connection.executescript(
+            f"BEGIN; {known[number - 1]}\nPRAGMA user_version = {number}; COMMIT;"
+        )

@@ -46,6 +46,7 @@ TASKS: Final[Columns] = {
     "executionInfo/exitCode": "exit_code",
     "executionInfo/result": "result",
 }
+CERTIFICATES: Final[Columns] = {"state": "state", "stateTransitionTime": "state_at"}
 _SQL: Final = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 

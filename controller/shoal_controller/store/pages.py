@@ -27,6 +27,7 @@ class Source:
 POOLS: Final = Source("pools", "1", fields.POOLS, filters.POOLS)
 JOBS: Final = Source("jobs", "1", fields.JOBS, filters.JOBS)
 TASKS: Final = Source("tasks", "job_serial = ?", fields.TASKS, filters.TASKS)
+CERTIFICATES: Final = Source("certificates", "1", fields.CERTIFICATES, filters.CERTIFICATES)
 
 
 async def page(

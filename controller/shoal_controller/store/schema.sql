@@ -1,4 +1,5 @@
--- One account's state. Times and durations are integers: microseconds (since 1970 UTC for times).
+-- One account's state, as its first version was; migrations/ has what came later.
+-- Times and durations are integers: microseconds (since 1970 UTC for times).
 -- `serial` numbers are never used again (AUTOINCREMENT), so a late message can not meet a namesake.
 
 CREATE TABLE pools (

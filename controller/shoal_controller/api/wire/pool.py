@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from shoal_controller.api.wire.carried import check_carried
+from shoal_controller.api.wire.certificate import read_references, write_references
 from shoal_controller.api.wire.common import (
     read_display_name,
     read_metadata,
@@ -154,7 +155,7 @@ _CARRIED_ROWS: Final = tuple(Property(name, name, read) for name, read in _CARRI
 _NOT_BUILT: Final = frozenset(
     {
         *("enableAutoScale", "autoScaleFormula", "autoScaleEvaluationInterval"),
-        *("applicationPackageReferences", "certificateReferences", "mountConfiguration"),
+        *("applicationPackageReferences", "mountConfiguration"),
         *("applicationLicenses", "identity"),
     }
 )
@@ -169,6 +170,7 @@ _SHAPING: Final = (
 _CHANGING: Final = (
     Property("startTask", "start_task", read_start_task, write_start_task),
     Property("metadata", "metadata", read_metadata),
+    Property("certificateReferences", "certificates", read_references, write_references),
 )
 _TARGETS: Final = (
     Property("targetDedicatedNodes", "dedicated", integer_in(0, NODES_MAX)),
@@ -332,7 +334,7 @@ def write_pool(view: PoolView, base: str) -> Document:
         "targetLowPriorityNodes": pool.target_low_priority,
         "enableAutoScale": False,
         "enableInterNodeCommunication": definition.inter_node_communication,
-        "certificateReferences": [],
+        "certificateReferences": write_references(definition.certificates),
         "taskSlotsPerNode": definition.slots_per_node,
         "taskSchedulingPolicy": {"nodeFillType": _FILL_TYPES[definition.fill_type]},
     }

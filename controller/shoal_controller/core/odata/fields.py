@@ -99,6 +99,7 @@ NODES: Final[Fields] = {
 }
 FILES: Final[Fields] = {"name": Field(Kind.TEXT, frozenset({"startswith"}))}
 IMAGES: Final[Fields] = {"osType": _STATE, "verificationType": _STATE, "nodeAgentSKUId": _STATE}
+CERTIFICATES: Final[Fields] = {"state": _STATE, "stateTransitionTime": _TIME}
 NODE_AGENT_SKUS: Final[Fields] = {"osType": _STATE}
 NODE_COUNTS: Final[Fields] = {"poolId": Field(Kind.NAME, frozenset({"eq"}))}
 
