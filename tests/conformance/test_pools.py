@@ -168,8 +168,6 @@ async def test_what_a_pool_was_given_comes_back_but_no_secret(caller: Caller) ->
             "InvalidPropertyValue",
             "linuxUserConfiguration",
         ),
-        ({"enableAutoScale": True}, "UnsupportedProperty", "enableAutoScale"),
-        ({"autoScaleFormula": "x"}, "UnsupportedProperty", "autoScaleFormula"),
         (
             {"applicationPackageReferences": [{"applicationId": "a"}]},
             "UnsupportedProperty",

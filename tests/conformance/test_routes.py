@@ -97,6 +97,16 @@ CASES: Mapping[str, Case] = {
     "delete_node_file": Case(200),
     "download_node_file": Case(200, "M"),
     "get_node_file_properties": Case(200, "M"),
+    "disable_pool_auto_scale": Case(200, "ED"),
+    "enable_pool_auto_scale": Case(200, "ED", {"autoScaleFormula": "$TargetDedicatedNodes=1"}),
+    "evaluate_pool_auto_scale": Case(
+        501,
+        body={"autoScaleFormula": "$TargetDedicatedNodes=1"},
+        steps=(
+            ("POST", "/pools/p1/enableautoscale", {"autoScaleFormula": "$TargetDedicatedNodes=1"}),
+        ),
+        code="NotImplemented",
+    ),
     "upgrade_pool_os": Case(
         400,
         body={"targetOSVersion": "*"},

@@ -45,6 +45,12 @@ _NO_LOGINS: Final = _refused(
 )
 
 OFFERS: Final[Mapping[str, Offer]] = {
+    "enable_pool_auto_scale": Offer(
+        Kind.STORED,
+        "Formula and interval are kept; they are not evaluated yet, which `autoScaleRun` says. "
+        "So it is with pools created so.",
+    ),
+    "evaluate_pool_auto_scale": _refused("501 `NotImplemented`: formulas are not evaluated yet."),
     "upgrade_pool_os": _refused(
         "400 `PoolNotEligibleForOSVersionUpgrade`: there are no cloud service pools."
     ),

@@ -10,9 +10,10 @@ from aiohttp import web
 from shoal_controller.api.call import Call, stamped
 from shoal_controller.api.conditions import read_conditions
 from shoal_controller.api.lists import check_expand, listed, read_query, selected
+from shoal_controller.api.wire import autoscale
 from shoal_controller.api.wire import pool as wire
 from shoal_controller.core.conditions import Conditions
-from shoal_controller.operations import pools
+from shoal_controller.operations import autoscaling, pools
 
 
 async def list_pools(call: Call) -> web.Response:
@@ -34,6 +35,7 @@ async def create_pool(call: Call) -> web.Response:
         target_dedicated=new.target_dedicated,
         target_low_priority=new.target_low_priority,
         resize_timeout=new.resize_timeout,
+        auto_scale=new.auto_scale,
     )
     return call.created(call.url("pools", pool.id), pool.modified_at)
 
@@ -84,6 +86,24 @@ async def remove_nodes(call: Call) -> web.Response:
         call.ctx, call.arguments["poolId"], conditions=_conditions(call), **values
     )
     return call.done(202, pool.modified_at)
+
+
+async def enable_auto_scale(call: Call) -> web.Response:
+    formula, interval = autoscale.read_enable(await call.document())
+    pool = await autoscaling.enable_auto_scale(
+        call.ctx, call.arguments["poolId"], formula, interval, _conditions(call)
+    )
+    return call.done(200, pool.modified_at)
+
+
+async def disable_auto_scale(call: Call) -> web.Response:
+    pool = await autoscaling.disable_auto_scale(call.ctx, call.arguments["poolId"])
+    return call.done(200, pool.modified_at)
+
+
+async def evaluate_auto_scale(call: Call) -> web.Response:
+    autoscale.check_evaluate(await call.document())
+    await autoscaling.refuse_evaluation(call.ctx, call.arguments["poolId"])
 
 
 async def upgrade_os(call: Call) -> web.Response:

@@ -76,9 +76,17 @@ ROUTES: Final[Sequence[Route]] = (
     Route("get_pool", "GET", _POOL, pools.get_pool, conditional=4),
     Route("pool_exists", "HEAD", _POOL, pools.pool_exists, conditional=4),
     Route("update_pool", "PATCH", _POOL, pools.update_pool, conditional=4),
-    Route("disable_pool_auto_scale", "POST", f"{_POOL}/disableautoscale"),
-    Route("enable_pool_auto_scale", "POST", f"{_POOL}/enableautoscale", conditional=4),
-    Route("evaluate_pool_auto_scale", "POST", f"{_POOL}/evaluateautoscale"),
+    Route("disable_pool_auto_scale", "POST", f"{_POOL}/disableautoscale", pools.disable_auto_scale),
+    Route(
+        "enable_pool_auto_scale",
+        "POST",
+        f"{_POOL}/enableautoscale",
+        pools.enable_auto_scale,
+        conditional=4,
+    ),
+    Route(
+        "evaluate_pool_auto_scale", "POST", f"{_POOL}/evaluateautoscale", pools.evaluate_auto_scale
+    ),
     Route("remove_nodes", "POST", f"{_POOL}/removenodes", pools.remove_nodes, conditional=4),
     Route("resize_pool", "POST", f"{_POOL}/resize", pools.resize_pool, conditional=4),
     Route("stop_pool_resize", "POST", f"{_POOL}/stopresize", pools.stop_resize, conditional=4),

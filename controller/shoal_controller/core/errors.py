@@ -113,6 +113,15 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "UnsupportedRequestVersion": (400, "The specified api-version is not supported."),
     "OutOfRangePriority": (400, "The priority specified is outside the permissible range."),
     "InvalidConstraintValue": (400, "The value provided for one of the constraints is invalid."),
+    "InvalidAutoScalingSettings": (400, "The autoscale settings specified are invalid."),
+    "AutoScalingFormulaSyntaxError": (
+        400,
+        "The specified autoscaling formula has a syntax error.",
+    ),
+    "AutoScalingFormulaTooLong": (
+        400,
+        "The specified autoscaling formula is too long.",
+    ),
     "TaskDependenciesNotSpecifiedOnJob": (
         400,
         "Task dependencies were specified on a task, but the job does not use task dependencies.",
@@ -209,6 +218,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "NotImplemented": (
         501,
         "The requested operation is not implemented on the specified resource.",
+    ),
+    "TooManyEnableAutoScaleRequests": (
+        503,
+        "Autoscale was enabled on the pool a moment ago. Please retry your request later.",
     ),
     "ServerBusy": (
         503,

@@ -8,6 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from shoal_controller.core.autoscale.settings import (
+    ENABLE_PAUSE,
+    INTERVAL_DEFAULT,
+    AutoScale,
+    not_evaluated,
+)
 from shoal_controller.core.certificate import CertificateReference
 from shoal_controller.core.errors import Refused
 from shoal_protocol.specs import StartTaskSpec, UserAccount
@@ -83,7 +89,8 @@ class Pool:
 
     serial             its number in the account, never used again
     resize_started_at  when the current, or last, change of size began
-    is_timed_out       the change of size gave up waiting; errors say so
+    auto_scale         None: its size is set by hand
+    auto_scale_enabled_at  by the last call that did, creation aside
     """
 
     serial: int
@@ -101,6 +108,8 @@ class Pool:
     resize_started_at: datetime | None = None
     deallocation_option: DeallocationOption = DeallocationOption.REQUEUE
     resize_errors: tuple[ResizeError, ...] = ()
+    auto_scale: AutoScale | None = None
+    auto_scale_enabled_at: datetime | None = None
 
 
 def check_active(pool: Pool) -> None:
@@ -120,9 +129,14 @@ def resize(
 ) -> Pool:
     """Return `pool` with new targets and `resizing`; an omitted target keeps its value.
 
-    Raise Refused when the pool is being deleted or resized.
+    Raise Refused when the pool is being deleted or resized, or scales by a formula.
     """
     check_active(pool)
+    if pool.auto_scale is not None:
+        raise Refused(
+            "OperationInvalidForCurrentState",
+            Reason=f"Pool '{pool.id}' scales by a formula; disable autoscale first.",
+        )
     if pool.allocation_state != AllocationState.STEADY:
         raise Refused("PoolBeingResized")
     return replace(
@@ -151,6 +165,39 @@ def stop_resize(pool: Pool, now: datetime) -> Pool:
             Reason=f"Pool '{pool.id}' is {pool.allocation_state}: there is no resize to stop.",
         )
     return replace(pool, allocation_state=AllocationState.STOPPING, allocation_state_at=now)
+
+
+def enable_auto_scale(
+    pool: Pool, now: datetime, formula: str | None, interval: timedelta | None
+) -> Pool:
+    """Return `pool` scaling by a formula; an omitted formula or interval keeps its value.
+
+    Raise Refused when the pool is being deleted or resized, when it was enabled a moment ago, or
+    when there is no formula to keep.
+    """
+    check_active(pool)
+    before, enabled_at = pool.auto_scale, pool.auto_scale_enabled_at
+    if enabled_at is not None and now - enabled_at < ENABLE_PAUSE:
+        raise Refused(
+            "TooManyEnableAutoScaleRequests",
+            Reason=f"Autoscale can be enabled once in {ENABLE_PAUSE.seconds} seconds.",
+        )
+    if pool.allocation_state != AllocationState.STEADY:
+        raise Refused("PoolBeingResized")
+    if formula is None and before is None:
+        raise Refused("InvalidAutoScalingSettings", Reason="autoScaleFormula is missing.")
+    settings = AutoScale(
+        formula or (before.formula if before else ""),
+        interval or (before.interval if before else INTERVAL_DEFAULT),
+        not_evaluated(now, pool.target_dedicated, pool.target_low_priority),
+    )
+    return replace(pool, auto_scale=settings, auto_scale_enabled_at=now, modified_at=now)
+
+
+def disable_auto_scale(pool: Pool, now: datetime) -> Pool:
+    """Return `pool` with the size it has, set by hand; the same pool when that is so already."""
+    check_active(pool)
+    return pool if pool.auto_scale is None else replace(pool, auto_scale=None, modified_at=now)
 
 
 def settled(pool: Pool, now: datetime, errors: tuple[ResizeError, ...]) -> Pool:

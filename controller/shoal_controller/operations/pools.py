@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from shoal_controller.core import pool as rules
+from shoal_controller.core.autoscale.settings import AutoScale, not_evaluated
 from shoal_controller.core.changes import NodePut, PoolPut
 from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused
@@ -45,9 +46,17 @@ async def create_pool(
     target_dedicated: int,
     target_low_priority: int,
     resize_timeout: timedelta,
+    auto_scale: tuple[str, timedelta] | None = None,
 ) -> Pool:
-    """Create a pool that is `resizing` to its targets, or raise Refused("PoolExists")."""
+    """Create a pool that is `resizing` to its targets, or raise Refused("PoolExists").
+
+    auto_scale  the formula that it is to scale by, and how often
+    """
     now = ctx.clock.now()
+    settings = None
+    if auto_scale is not None:
+        run = not_evaluated(now, target_dedicated, target_low_priority)
+        settings = AutoScale(*auto_scale, run)
 
     def decide(tx: Tx) -> Pool:
         (count,) = tx.rows(pools.COUNT)[0]
@@ -72,12 +81,13 @@ async def create_pool(
             target_low_priority=target_low_priority,
             resize_timeout=resize_timeout,
             resize_started_at=now,
+            auto_scale=settings,
         )
         try:
             pool = replace(pool, serial=pools.insert(tx, pool))
         except sqlite3.IntegrityError:
             raise Refused("PoolExists") from None
-        _put(tx, pool)
+        _tell(tx, pool)
         return pool
 
     return await ctx.settle(decide)
@@ -125,10 +135,7 @@ async def patch_pool(
             )
         carried = {**pool.definition.carried, **carried}
         definition = replace(pool.definition, **{**changes, "carried": carried})
-        after = replace(pool, definition=definition, modified_at=now)
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, replace(pool, definition=definition, modified_at=now))
 
     return await ctx.settle(decide)
 
@@ -157,9 +164,7 @@ async def resize_pool(
             timeout=timeout,
             option=option,
         )
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, after)
 
     return await ctx.settle(decide)
 
@@ -171,10 +176,7 @@ async def stop_resize(ctx: Context, pool_id: str, conditions: Conditions = ANY) 
     def decide(tx: Tx) -> Pool:
         pool = find_pool(tx, pool_id)
         conditions.check(pool.modified_at)
-        after = rules.stop_resize(pool, now)
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, rules.stop_resize(pool, now))
 
     return await ctx.settle(decide)
 
@@ -215,9 +217,7 @@ async def remove_nodes(
             gone = replace(moved(node, NodeState.LEAVING_POOL, now), pending=option)
             nodes.update(tx, gone)
             tx.changes.append(NodePut(gone))
-        pools.update(tx, after)
-        _put(tx, after)
-        return after
+        return put(tx, after)
 
     return await ctx.settle(decide)
 
@@ -229,9 +229,7 @@ async def delete_pool(ctx: Context, pool_id: str, conditions: Conditions = ANY) 
     def decide(tx: Tx) -> None:
         pool = find_pool(tx, pool_id)
         conditions.check(pool.modified_at)
-        after = rules.delete(pool, now)
-        pools.update(tx, after)
-        _put(tx, after)
+        put(tx, rules.delete(pool, now))
 
     await ctx.settle(decide)
 
@@ -259,7 +257,14 @@ def find_pool(tx: Tx, pool_id: str) -> Pool:
     return pool
 
 
-def _put(tx: Tx, pool: Pool) -> None:
+def put(tx: Tx, pool: Pool) -> Pool:
+    """Store a changed pool and return it; tell the index and the loops."""
+    pools.update(tx, pool)
+    _tell(tx, pool)
+    return pool
+
+
+def _tell(tx: Tx, pool: Pool) -> None:
     tx.changes.append(PoolPut(pool))
     tx.wakes |= {POOLS, SCHEDULING}
 

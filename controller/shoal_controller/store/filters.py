@@ -20,7 +20,7 @@ POOLS: Final[Columns] = {
     "allocationStateTransitionTime": "allocation_state_at",
     "creationTime": "created_at",
     "lastModified": "modified_at",
-    "enableAutoScale": "0",
+    "enableAutoScale": "(auto_scale IS NOT NULL)",
     "enableInterNodeCommunication": "inter_node_communication",
     "vmSize": "vm_size",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from shoal_controller.core.autoscale.settings import AutoScale
 from shoal_controller.core.pool import (
     AllocationState,
     DeallocationOption,
@@ -32,13 +33,15 @@ DELETE: Final = "DELETE FROM pools WHERE serial = ?"
 _COLUMNS: Final = (
     "id, definition, vm_size, inter_node_communication, created_at, modified_at, state, state_at,"
     " allocation_state, allocation_state_at, target_dedicated, target_low_priority,"
-    " resize_timeout, resize_started_at, deallocation_option, resize_errors"
+    " resize_timeout, resize_started_at, deallocation_option, resize_errors, auto_scale,"
+    " auto_scale_enabled_at"
 )
-_INSERT: Final = f"INSERT INTO pools ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"
-_UPDATE: Final = f"UPDATE pools SET ({_COLUMNS}) = ({', '.join('?' * 16)}) WHERE serial = ?"
+_INSERT: Final = f"INSERT INTO pools ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"
+_UPDATE: Final = f"UPDATE pools SET ({_COLUMNS}) = ({', '.join('?' * 18)}) WHERE serial = ?"
 
 _definition = decoder(PoolDefinition)
 _errors = decoder(tuple[ResizeError, ...])
+_auto_scale = decoder(AutoScale)
 
 
 def pool(row: Row) -> Pool:
@@ -59,6 +62,8 @@ def pool(row: Row) -> Pool:
         resize_started_at=time_or_none(row["resize_started_at"]),
         deallocation_option=DeallocationOption(row["deallocation_option"]),
         resize_errors=_errors(row["resize_errors"]),
+        auto_scale=None if row["auto_scale"] is None else _auto_scale(row["auto_scale"]),
+        auto_scale_enabled_at=time_or_none(row["auto_scale_enabled_at"]),
     )
 
 
@@ -104,4 +109,6 @@ def _values(pool: Pool) -> tuple[Any, ...]:
         ticks_or_none(pool.resize_started_at),
         pool.deallocation_option,
         encode(pool.resize_errors),
+        None if pool.auto_scale is None else encode(pool.auto_scale),
+        ticks_or_none(pool.auto_scale_enabled_at),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from shoal_controller.api.wire import autoscale
 from shoal_controller.api.wire.carried import check_carried
 from shoal_controller.api.wire.certificate import read_references, write_references
 from shoal_controller.api.wire.common import (
@@ -154,7 +155,6 @@ _CARRIED: Final = {
 _CARRIED_ROWS: Final = tuple(Property(name, name, read) for name, read in _CARRIED.items())
 _NOT_BUILT: Final = frozenset(
     {
-        *("enableAutoScale", "autoScaleFormula", "autoScaleEvaluationInterval"),
         *("applicationPackageReferences", "mountConfiguration"),
         *("applicationLicenses", "identity"),
     }
@@ -184,6 +184,7 @@ _CREATE: Final = Structure(
         *_CHANGING,
         *_CARRIED_ROWS,
         *_TARGETS,
+        *autoscale.OF_POOLS,
     ),
     not_built=_NOT_BUILT,
     ignored=SERVICE_FILLED,
@@ -207,6 +208,7 @@ class NewPool:
     target_dedicated: int
     target_low_priority: int
     resize_timeout: timedelta
+    auto_scale: tuple[str, timedelta] | None
 
 
 def read_pool(document: Document) -> NewPool:
@@ -225,8 +227,10 @@ def read_pool(document: Document) -> NewPool:
         if attribute not in values:
             raise missing_property(name)
     carried = {name: values.pop(name) for name in _CARRIED if name in values}
+    wanted = autoscale.take_settings(values)
     return NewPool(
         values.pop("id"),
+        auto_scale=wanted,
         target_dedicated=values.pop("dedicated", 0),
         target_low_priority=values.pop("low_priority", 0),
         resize_timeout=values.pop("timeout", RESIZE_TIMEOUT_DEFAULT),
@@ -332,7 +336,11 @@ def write_pool(view: PoolView, base: str) -> Document:
         "targetDedicatedNodes": pool.target_dedicated,
         "currentLowPriorityNodes": view.current_low_priority,
         "targetLowPriorityNodes": pool.target_low_priority,
-        "enableAutoScale": False,
+        "enableAutoScale": pool.auto_scale is not None,
+    }
+    if pool.auto_scale is not None:
+        document |= autoscale.write_settings(pool.auto_scale)
+    document |= {
         "enableInterNodeCommunication": definition.inter_node_communication,
         "certificateReferences": write_references(definition.certificates),
         "taskSlotsPerNode": definition.slots_per_node,

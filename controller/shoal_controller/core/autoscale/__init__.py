@@ -1,0 +1,1 @@
+"""Scaling pools by formulas: what was asked for. Evaluating them is not offered yet."""
