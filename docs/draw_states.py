@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from shoal_controller.core import job, task
+from shoal_controller.core import certificate, job, jobschedule, task
 
 DRAWING = Path(__file__).with_name("states.md")
 
@@ -56,6 +56,16 @@ def page() -> str:
         "",
         "`Ended` leads from `running` back to `active` when the exit code was not zero and retries",
         "are left; `Lost` leads to `completed` when the service lost a task too often.",
+        "",
+        "## A job schedule",
+        *diagram(jobschedule.JobScheduleState.ACTIVE, jobschedule.MOVES),
+        "",
+        "A schedule in `deleting` vanishes with the last of its jobs.",
+        "",
+        "## A certificate",
+        *diagram(certificate.CertificateState.ACTIVE, certificate.MOVES),
+        "",
+        "One in `deleting` that no pool refers to vanishes at once.",
     ]
     return "\n".join(parts) + "\n"
 

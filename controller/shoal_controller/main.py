@@ -32,7 +32,7 @@ from shoal_controller.core.account import Account
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.listener import Listener
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import driver, jobs, liveness, pools, scheduling
+from shoal_controller.loops import driver, jobs, jobschedules, liveness, pools, scheduling
 from shoal_controller.operations.context import Context
 from shoal_controller.providers.local import LocalProvider
 from shoal_controller.reception import Reception
@@ -136,7 +136,7 @@ async def _start_loops(stack: contextlib.AsyncExitStack, controller: Controller)
         of_pools = pools.loop(controller.fleets[name])
         running.extend(
             tasks.create_task(driver.run(ctx, loop), name=f"{loop.name} {name}")
-            for loop in (scheduling.LOOP, jobs.LOOP, liveness.LOOP, of_pools)
+            for loop in (scheduling.LOOP, jobs.LOOP, jobschedules.LOOP, liveness.LOOP, of_pools)
         )
 
     def end() -> None:

@@ -301,10 +301,10 @@ async def with_node(house: House, pool_id: str = "p1") -> str:
     return node.id
 
 
-async def with_run(house: House, task_id: str = "t1") -> None:
-    """Let a task of j1 have run, successfully, on the node of p1."""
+async def with_run(house: House, task_id: str = "t1", job_id: str = "j1") -> None:
+    """Let a task have run, successfully, on the node of p1."""
     node_id = await with_node(house)
-    job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = 'j1'")
+    job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = ?", (job_id,))
     now = house.clock.now()
 
     def decide(tx: Tx) -> None:

@@ -47,6 +47,10 @@ class Case(NamedTuple):
 
 CERTIFICATES_END = "2024-07-01.20.0"
 _HAS_CERTIFICATE = (("POST", "/certificates", certificate_body()),)
+_SCHEDULE = {
+    "schedule": {"recurrenceInterval": "P1D"},
+    "jobSpecification": {"poolInfo": {"poolId": "p1"}},
+}
 CASES: Mapping[str, Case] = {
     "list_pools": Case(200),
     "create_pool": Case(201, "EDL", pool_body("p2")),
@@ -107,6 +111,17 @@ CASES: Mapping[str, Case] = {
         ),
         code="NotImplemented",
     ),
+    "list_jobs_from_schedule": Case(200),
+    "list_job_schedules": Case(200),
+    "create_job_schedule": Case(201, "EDL", _SCHEDULE | {"id": "s2"}),
+    "delete_job_schedule": Case(202),
+    "get_job_schedule": Case(200, "E"),
+    "job_schedule_exists": Case(200, "E"),
+    "update_job_schedule": Case(200, "ED", {"metadata": []}),
+    "replace_job_schedule": Case(200, "ED", _SCHEDULE),
+    "disable_job_schedule": Case(204, "ED"),
+    "enable_job_schedule": Case(204, "ED", steps=(("POST", "/jobschedules/s1/disable", None),)),
+    "terminate_job_schedule": Case(202, "ED"),
     "upgrade_pool_os": Case(
         400,
         body={"targetOSVersion": "*"},
@@ -154,6 +169,7 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
     await caller.make("/jobs", job_body("j1"))
     await caller.make("/jobs/j1/tasks", task_body("t1"))
     await caller.make("/jobs/j1/tasks", task_body("t2"))
+    await caller.make("/jobschedules", _SCHEDULE | {"id": "s1"})
     await with_run(house)
     node_id = await with_node(house)
     entry = FileEntry("stdout.txt", False, 5, house.clock.now(), 0o100644)
@@ -164,6 +180,7 @@ async def _seed(house: House, caller: Caller) -> dict[str, str]:
         "jobId": "j1",
         "taskId": "t2",
         "filePath": "stdout.txt",
+        "jobScheduleId": "s1",
         "thumbprint": certificate_path(),
     }
 
@@ -177,7 +194,7 @@ def _fill(path: str, arguments: Mapping[str, str]) -> str:
 
 async def _dump(house: House) -> list[tuple[Any, ...]]:
     rows = []
-    for table in ("pools", "nodes", "jobs", "tasks", "certificates"):
+    for table in ("pools", "nodes", "jobs", "tasks", "job_schedules", "certificates"):
         rows += await house.ctx.store.read(f"SELECT * FROM {table} ORDER BY serial")
     return [tuple(row) for row in rows]
 

@@ -34,7 +34,7 @@ from shoal_agent.core.lastingruns import LastingRuns
 from shoal_agent.core.launches import Launches
 from shoal_agent.core.node import START_STEP, USERS_KEY, Node
 from shoal_agent.core.outbox import Outbox
-from shoal_agent.core.paths import NodePaths
+from shoal_agent.core.paths import NodePaths, job_key
 from shoal_agent.core.records import Boot, Directory, Record, Removed, SpawnerLife
 from shoal_agent.core.results import exit_info, launch_exit
 from shoal_agent.core.spawning import Dropped, Exited, Failed, Granted, Refused, Started, Unknown
@@ -178,7 +178,7 @@ class AgentCore:
         self.runs.accept(message.run, message.spec, clock)
 
     def _remove_task_files(self, message: RemoveTaskFiles, clock: Clock) -> None:
-        key = (message.job_id, message.task_id)
+        key = (job_key(message.job_id), message.task_id)
         found = self.directories.get(key)
         if found is None or found.serial not in (0, message.serial):
             return

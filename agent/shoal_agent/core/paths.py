@@ -61,6 +61,14 @@ class NodePaths:
         return f"{self.job_directories(job_id)[1]}/{task_id}"
 
 
+def job_key(job_id: str) -> str:
+    """Return the name under which a job's directory is known.
+
+    A user's job, and the first job of a schedule of that name, lie in one directory.
+    """
+    return job_id.removesuffix(":job-1")
+
+
 def relative_parts(path: str) -> tuple[str, ...]:
     """Split a path that somebody gave into components that stay below where it starts.
 

@@ -142,8 +142,9 @@ class RunLedger:
 
     def _enqueue(self, run: Run, clock: Clock) -> None:
         spec = run.spec
-        if spec.job_id not in self._jobs:
-            self._jobs.add(spec.job_id)
+        job = run.directory[0]
+        if job not in self._jobs:
+            self._jobs.add(job)
             for path in self._launches.paths.job_directories(spec.job_id):
                 self._out.add(MakeDirectory(path))
         if run.directory in self._directories:

@@ -8,6 +8,7 @@ from enum import Enum, StrEnum, auto
 from typing import Final
 
 from shoal_agent.core.environment import Account
+from shoal_agent.core.paths import job_key
 from shoal_protocol.messages import RunPhase
 from shoal_protocol.specs import ExitInfo, RunId, TaskSpec, UploadCondition
 
@@ -106,8 +107,8 @@ class Run:
 
     @property
     def directory(self) -> tuple[str, str]:
-        """Whose directory it uses: job and task id."""
-        return self.spec.job_id, self.spec.task_id
+        """Whose directory it uses: job, as directories know it, and task id."""
+        return job_key(self.spec.job_id), self.spec.task_id
 
     @property
     def phase(self) -> RunPhase:

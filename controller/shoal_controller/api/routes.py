@@ -15,7 +15,17 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from shoal_controller.api import account, certificates, files, jobs, logins, nodes, pools, tasks
+from shoal_controller.api import (
+    account,
+    certificates,
+    files,
+    jobs,
+    jobschedules,
+    logins,
+    nodes,
+    pools,
+    tasks,
+)
 from shoal_controller.api.call import Call
 from shoal_controller.core.errors import Refused
 
@@ -145,18 +155,36 @@ ROUTES: Final[Sequence[Route]] = (
         since="2017-06-01.5.1",
     ),
     Route("terminate_job", "POST", f"{_JOB}/terminate", jobs.terminate_job, conditional=4),
-    Route("list_jobs_from_schedule", "GET", f"{_SCHEDULE}/jobs"),
+    Route("list_jobs_from_schedule", "GET", f"{_SCHEDULE}/jobs", jobschedules.list_jobs),
     # job schedules
-    Route("list_job_schedules", "GET", "/jobschedules"),
-    Route("create_job_schedule", "POST", "/jobschedules"),
-    Route("delete_job_schedule", "DELETE", _SCHEDULE, conditional=4),
-    Route("get_job_schedule", "GET", _SCHEDULE, conditional=4),
-    Route("job_schedule_exists", "HEAD", _SCHEDULE, conditional=4),
-    Route("update_job_schedule", "PATCH", _SCHEDULE, conditional=4),
-    Route("replace_job_schedule", "PUT", _SCHEDULE, conditional=4),
-    Route("disable_job_schedule", "POST", f"{_SCHEDULE}/disable", conditional=4),
-    Route("enable_job_schedule", "POST", f"{_SCHEDULE}/enable", conditional=4),
-    Route("terminate_job_schedule", "POST", f"{_SCHEDULE}/terminate", conditional=4),
+    Route("list_job_schedules", "GET", "/jobschedules", jobschedules.list_schedules),
+    Route("create_job_schedule", "POST", "/jobschedules", jobschedules.create_schedule),
+    Route("delete_job_schedule", "DELETE", _SCHEDULE, jobschedules.delete_schedule, conditional=4),
+    Route("get_job_schedule", "GET", _SCHEDULE, jobschedules.get_schedule, conditional=4),
+    Route("job_schedule_exists", "HEAD", _SCHEDULE, jobschedules.schedule_exists, conditional=4),
+    Route("update_job_schedule", "PATCH", _SCHEDULE, jobschedules.update_schedule, conditional=4),
+    Route("replace_job_schedule", "PUT", _SCHEDULE, jobschedules.replace_schedule, conditional=4),
+    Route(
+        "disable_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/disable",
+        jobschedules.disable_schedule,
+        conditional=4,
+    ),
+    Route(
+        "enable_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/enable",
+        jobschedules.enable_schedule,
+        conditional=4,
+    ),
+    Route(
+        "terminate_job_schedule",
+        "POST",
+        f"{_SCHEDULE}/terminate",
+        jobschedules.terminate_schedule,
+        conditional=4,
+    ),
     # tasks
     Route("create_task_collection", "POST", f"{_JOB}/addtaskcollection", tasks.create_tasks),
     Route("list_tasks", "GET", f"{_JOB}/tasks", tasks.list_tasks),

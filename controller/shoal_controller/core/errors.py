@@ -147,6 +147,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "PoolNotFound": (404, "The specified pool does not exist."),
     "NodeNotFound": (404, "The specified node does not exist."),
+    "JobScheduleNotFound": (404, "The specified job schedule does not exist."),
     "JobNotFound": (404, "The specified job does not exist."),
     "TaskNotFound": (404, "The specified task does not exist."),
     "FileNotFound": (404, "The specified file does not exist."),
@@ -176,6 +177,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
         "The specified node is already in the target scheduling state.",
     ),
     "OperationNotValidOnNode": (409, "The specified operation is not valid on the node."),
+    "JobScheduleDisabled": (409, "The specified job schedule is disabled."),
+    "JobScheduleCompleted": (409, "The specified job schedule is already completed."),
+    "JobScheduleBeingTerminated": (409, "The specified job schedule is being terminated."),
+    "JobScheduleBeingDeleted": (409, "The specified job schedule is being deleted."),
     "JobBeingTerminated": (409, "The specified job is being terminated."),
     "JobBeingDeleted": (
         409,
@@ -203,6 +208,12 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "CertificateExists": (409, "The specified certificate already exists."),
     "PoolExists": (409, "The specified pool already exists."),
     "JobExists": (409, "The specified job already exists."),
+    "JobScheduleExists": (409, "The specified job schedule already exists."),
+    "JobWithSameIdExists": (409, "A job with the specified id already exists."),
+    "JobScheduleWithSameIdExists": (
+        409,
+        "A job schedule with the specified id already exists.",
+    ),
     "TaskExists": (409, "The specified task already exists."),
     "PoolQuotaReached": (409, "The pool quota for the account has been reached."),
     "ActiveJobAndScheduleQuotaReached": (

@@ -28,6 +28,12 @@ def check_id(value: object, name: str = "id") -> str:
     return value
 
 
+def job_directory(job_id: str) -> str:
+    """Return where a job's tasks lie below a node's root: `s:job-2` in the schedule's directory."""
+    outer, _, inner = job_id.partition(":")
+    return f"workitems/{outer}/{inner or 'job-1'}"
+
+
 def fold(an_id: str) -> str:
     """Return the form under which two ids that differ only in case are the same id."""
     return an_id.lower()

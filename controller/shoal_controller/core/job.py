@@ -55,6 +55,7 @@ class TerminateReason(StrEnum):
     ALL_TASKS_COMPLETE = "AllTasksComplete"
     TASK_FAILED = "TaskFailed"
     WALL_CLOCK = "MaxWallClockTimeExpiry"
+    JOB_SCHEDULE = "TerminateJobSchedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Job:
     """A job as stored.
 
     serial            its number in the account, never used again
+    schedule_serial   of the job schedule that made it; None: a user did
     disable_option    what a `disabling` job does with its running tasks; kept until it is enabled
     terminate_reason  set when termination begins, shown once the job is completed
     """
@@ -108,6 +110,7 @@ class Job:
     ended_at: datetime | None = None
     terminate_reason: str | None = None
     disable_option: DisableOption | None = None
+    schedule_serial: int | None = None
 
 
 # --- events ---------------------------------------------------------------------------------------

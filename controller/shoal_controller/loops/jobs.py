@@ -19,7 +19,7 @@ from shoal_controller.core.task import Requeued, TaskState, Terminated
 from shoal_controller.core.views import JobView
 from shoal_controller.loops.driver import Loop, contained
 from shoal_controller.operations import runs
-from shoal_controller.operations.context import JOBS, Context
+from shoal_controller.operations.context import JOB_SCHEDULES, JOBS, Context
 from shoal_controller.operations.jobs import move_job
 from shoal_controller.operations.tasks import remove_task
 from shoal_controller.store import jobs, tasks
@@ -81,6 +81,8 @@ def _delete_some(ctx: Context, tx: Tx, job: Job) -> bool:
         return True
     jobs.delete(tx, job.serial)
     tx.changes.append(JobGone(job.serial))
+    if job.schedule_serial is not None:
+        tx.wakes.add(JOB_SCHEDULES)
     return False
 
 

@@ -28,6 +28,7 @@ T = TypeVar("T")
 SCHEDULING: Final = "scheduling"
 POOLS: Final = "pools"
 JOBS: Final = "jobs"
+JOB_SCHEDULES: Final = "jobschedules"
 
 
 class Links(Protocol):
@@ -92,7 +93,7 @@ class Context:
             path, self._committed, commit_inline=commit_inline, clock_s=clock.monotonic
         )
         build_index(self.index, self.store, self._began_s)
-        for loop in (SCHEDULING, POOLS, JOBS):
+        for loop in (SCHEDULING, POOLS, JOBS, JOB_SCHEDULES):
             self.wakes.wake(loop)
 
     async def settle(self, decide: Callable[[Tx], T]) -> T:

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from shoal_controller.core.errors import Refused, Unavailable
-from shoal_controller.core.ids import fold
+from shoal_controller.core.ids import fold, job_directory
 from shoal_controller.core.node import NodeState
 from shoal_controller.core.task import TaskState
 from shoal_controller.operations.context import Context
@@ -128,7 +128,7 @@ async def _place(ctx: Context, root: FileRoot) -> tuple[int, str]:
         raise Refused(
             "TaskFilesUnavailable", Reason=f"Its node '{task.node_id}' has left the pool."
         )
-    return node.serial, f"workitems/{job.id}/job-1/{task.id}"
+    return node.serial, f"{job_directory(job.id)}/{task.id}"
 
 
 async def _ask(ctx: Context, root: FileRoot, node: int, request: FileRequest) -> FileReply:

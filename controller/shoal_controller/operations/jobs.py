@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from shoal_controller.core.changes import JobPut
@@ -26,8 +27,8 @@ from shoal_controller.core.job import (
     check_changeable,
 )
 from shoal_controller.core.listing import Listing, ListQuery
-from shoal_controller.operations.context import JOBS, SCHEDULING, Context
-from shoal_controller.store import jobs, pages
+from shoal_controller.operations.context import JOB_SCHEDULES, JOBS, SCHEDULING, Context
+from shoal_controller.store import jobs, jobschedules, pages
 from shoal_controller.store.database import Tx
 
 
@@ -58,22 +59,52 @@ async def create_job(ctx: Context, job_id: str, definition: JobDefinition) -> Jo
     now = ctx.clock.now()
 
     def decide(tx: Tx) -> Job:
-        (active,) = tx.rows(jobs.COUNT_ACTIVE)[0]
-        if active >= ctx.account.quotas.active_job_count:
-            raise Refused(
-                "ActiveJobAndScheduleQuotaReached",
-                Reason=f"The account has {active} jobs that are not completed; the quota is "
-                f"{ctx.account.quotas.active_job_count}. Terminate or delete some.",
-            )
-        job = Job(0, job_id, definition, now, now, JobState.ACTIVE, now, started_at=now)
-        try:
-            job = replace(job, serial=jobs.insert(tx, job))
-        except sqlite3.IntegrityError:
-            raise Refused("JobExists") from None
-        _put(tx, job)
-        return job
+        check_quota(ctx, tx)
+        if jobschedules.get(tx, job_id) is not None:
+            raise Refused("JobScheduleWithSameIdExists")
+        return insert_job(tx, job_id, definition, now)
 
     return await ctx.settle(decide)
+
+
+def check_quota(ctx: Context, tx: Tx) -> None:
+    """Raise Refused when the account has as many jobs and schedules as it may."""
+    quota = ctx.account.quotas.active_job_count
+    (job_count,) = tx.rows(jobs.COUNT_ACTIVE)[0]
+    (schedule_count,) = tx.rows(jobschedules.COUNT_ACTIVE)[0]
+    if job_count + schedule_count >= quota:
+        raise Refused(
+            "ActiveJobAndScheduleQuotaReached",
+            Reason=f"The account has {job_count} jobs and {schedule_count} job schedules that are "
+            f"not completed; the quota is {quota}. Terminate or delete some.",
+        )
+
+
+def insert_job(
+    tx: Tx,
+    job_id: str,
+    definition: JobDefinition,
+    now: datetime,
+    schedule_serial: int | None = None,
+) -> Job:
+    """Store a new active job within a write and return it, or raise Refused("JobExists")."""
+    job = Job(
+        0,
+        job_id,
+        definition,
+        now,
+        now,
+        JobState.ACTIVE,
+        now,
+        started_at=now,
+        schedule_serial=schedule_serial,
+    )
+    try:
+        job = replace(job, serial=jobs.insert(tx, job))
+    except sqlite3.IntegrityError:
+        raise Refused("JobExists") from None
+    _put(tx, job)
+    return job
 
 
 async def get_job(ctx: Context, job_id: str, conditions: Conditions = ANY) -> Job:
@@ -189,6 +220,8 @@ async def _change(ctx: Context, job_id: str, event: JobEvent, conditions: Condit
 def _put(tx: Tx, job: Job) -> None:
     tx.changes.append(JobPut(job))
     tx.wakes |= {JOBS, SCHEDULING}
+    if job.schedule_serial is not None:
+        tx.wakes.add(JOB_SCHEDULES)
 
 
 def _check_change(job: Job, new: JobDefinition) -> None:

@@ -46,6 +46,16 @@ TASKS: Final[Columns] = {
     "executionInfo/exitCode": "exit_code",
     "executionInfo/result": "result",
 }
+JOB_SCHEDULES: Final[Columns] = {
+    "id": "id",
+    "state": "state",
+    "stateTransitionTime": "state_at",
+    "creationTime": "created_at",
+    "lastModified": "modified_at",
+    "executionInfo/endTime": "ended_at",
+    "schedule/doNotRunUntil": "do_not_run_until",
+    "schedule/doNotRunAfter": "do_not_run_after",
+}
 CERTIFICATES: Final[Columns] = {"state": "state", "stateTransitionTime": "state_at"}
 _SQL: Final = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 

@@ -19,13 +19,20 @@ GET: Final = "SELECT * FROM jobs WHERE id = ?"
 BY_SERIAL: Final = "SELECT * FROM jobs WHERE serial = ?"
 ALL: Final = "SELECT * FROM jobs ORDER BY serial"
 COUNT_ACTIVE: Final = "SELECT count(*) FROM jobs WHERE state != 'completed'"
+_LIVE_OF_SCHEDULE: Final = (
+    "SELECT * FROM jobs WHERE schedule_serial = ? AND state != 'completed' ORDER BY serial"
+)
+_KEPT_OF_SCHEDULE: Final = (
+    "SELECT * FROM jobs WHERE schedule_serial = ? AND state != 'deleting' ORDER BY serial LIMIT ?"
+)
+_ANY_OF_SCHEDULE: Final = "SELECT 1 FROM jobs WHERE schedule_serial = ? LIMIT 1"
 DELETE: Final = "DELETE FROM jobs WHERE serial = ?"
 _COLUMNS: Final = (
     "id, pool_id, definition, created_at, modified_at, state, state_at, previous_state,"
-    " previous_state_at, started_at, ended_at, terminate_reason, disable_option"
+    " previous_state_at, started_at, ended_at, terminate_reason, disable_option, schedule_serial"
 )
-_INSERT: Final = f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
-_UPDATE: Final = f"UPDATE jobs SET ({_COLUMNS}) = ({', '.join('?' * 13)}) WHERE serial = ?"
+_INSERT: Final = f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"
+_UPDATE: Final = f"UPDATE jobs SET ({_COLUMNS}) = ({', '.join('?' * 14)}) WHERE serial = ?"
 
 _definition = decoder(JobDefinition)
 
@@ -47,6 +54,7 @@ def job(row: Row) -> Job:
         ended_at=time_or_none(row["ended_at"]),
         terminate_reason=row["terminate_reason"],
         disable_option=None if option is None else DisableOption(option),
+        schedule_serial=row["schedule_serial"],
     )
 
 
@@ -59,6 +67,21 @@ def get(tx: Tx, job_id: str) -> Job | None:
 def by_serial(tx: Tx, serial: int) -> Job | None:
     row = tx.row(BY_SERIAL, (serial,))
     return None if row is None else job(row)
+
+
+def live_of_schedule(tx: Tx, schedule_serial: int) -> list[Job]:
+    """Return the jobs of a schedule that are not completed; those being deleted are among them."""
+    return [job(row) for row in tx.rows(_LIVE_OF_SCHEDULE, (schedule_serial,))]
+
+
+def kept_of_schedule(tx: Tx, schedule_serial: int, limit: int) -> list[Job]:
+    """Return some jobs of a schedule that are not being deleted."""
+    return [job(row) for row in tx.rows(_KEPT_OF_SCHEDULE, (schedule_serial, limit))]
+
+
+def any_of_schedule(tx: Tx, schedule_serial: int) -> bool:
+    """Return whether a job of a schedule is left."""
+    return tx.row(_ANY_OF_SCHEDULE, (schedule_serial,)) is not None
 
 
 def insert(tx: Tx, new: Job) -> int:
@@ -89,4 +112,5 @@ def _values(job: Job) -> tuple[Any, ...]:
         ticks_or_none(job.ended_at),
         job.terminate_reason,
         job.disable_option,
+        job.schedule_serial,
     )

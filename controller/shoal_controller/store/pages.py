@@ -27,6 +27,10 @@ class Source:
 POOLS: Final = Source("pools", "1", fields.POOLS, filters.POOLS)
 JOBS: Final = Source("jobs", "1", fields.JOBS, filters.JOBS)
 TASKS: Final = Source("tasks", "job_serial = ?", fields.TASKS, filters.TASKS)
+JOB_SCHEDULES: Final = Source("job_schedules", "1", fields.JOB_SCHEDULES, filters.JOB_SCHEDULES)
+JOBS_OF_SCHEDULE: Final = Source(
+    "jobs", "schedule_serial = ?", fields.JOBS_OF_SCHEDULE, filters.JOBS
+)
 CERTIFICATES: Final = Source("certificates", "1", fields.CERTIFICATES, filters.CERTIFICATES)
 
 

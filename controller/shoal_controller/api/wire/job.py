@@ -131,13 +131,32 @@ _REPLACE: Final = Structure(
 )
 
 
+_SPECIFICATION: Final = Structure(
+    (
+        Property("poolInfo", "pool_id", _read_pool_info, is_required=True),
+        *_UPDATABLE,
+        *_FIXED,
+        _NETWORK,
+    ),
+    not_built=_NOT_BUILT,
+)
+
+
 def read_job(document: Document) -> tuple[str, JobDefinition]:
     """Return id and definition of the job that a document asks for, or raise Refused."""
     values = _CREATE.read(document, "job")
-    job_id = values.pop("id")
+    return values.pop("id"), _definition(values)
+
+
+def read_specification(value: Any, name: str) -> JobDefinition:
+    """Return what a job schedule makes its jobs of."""
+    return _definition(_SPECIFICATION.read(value, name))
+
+
+def _definition(values: dict[str, Any]) -> JobDefinition:
     network = values.pop("network", None)
     carried = {} if network is None else {"networkConfiguration": network}
-    return job_id, JobDefinition(**values, carried=carried)
+    return JobDefinition(**values, carried=carried)
 
 
 def read_patch(document: Document) -> Mapping[str, Any]:
@@ -192,7 +211,25 @@ def write_job(job: Job, base: str) -> Document:
     if job.previous_state is not None and job.previous_state_at is not None:
         document["previousState"] = job.previous_state
         document["previousStateTransitionTime"] = timestamp(job.previous_state_at)
-    document |= {
+    document |= _write_definition(definition)
+    document["executionInfo"] = _write_execution(job)
+    document["onAllTasksComplete"] = definition.on_all_tasks_complete
+    document["onTaskFailure"] = definition.on_task_failure
+    return {**document, **definition.carried}
+
+
+def write_specification(definition: JobDefinition) -> Document:
+    """Return what a job schedule makes its jobs of, with what was filled in."""
+    document = _write_definition(definition)
+    if definition.display_name is not None:
+        document["displayName"] = definition.display_name
+    document["onAllTasksComplete"] = definition.on_all_tasks_complete
+    document["onTaskFailure"] = definition.on_task_failure
+    return {**document, **definition.carried}
+
+
+def _write_definition(definition: JobDefinition) -> Document:
+    document: Document = {
         "priority": definition.priority,
         "maxParallelTasks": definition.max_parallel_tasks,
         "usesTaskDependencies": False,
@@ -207,10 +244,7 @@ def write_job(job: Job, base: str) -> Document:
     document["poolInfo"] = {"poolId": definition.pool_id}
     if definition.metadata:
         document["metadata"] = written_pairs(definition.metadata)
-    document["executionInfo"] = _write_execution(job)
-    document["onAllTasksComplete"] = definition.on_all_tasks_complete
-    document["onTaskFailure"] = definition.on_task_failure
-    return {**document, **definition.carried}
+    return document
 
 
 def _write_execution(job: Job) -> Document:

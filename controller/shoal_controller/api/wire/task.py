@@ -26,7 +26,7 @@ from shoal_controller.api.wire.values import (
     timestamp,
 )
 from shoal_controller.core.errors import Refused, invalid_property
-from shoal_controller.core.ids import check_id, etag
+from shoal_controller.core.ids import check_id, etag, job_directory
 from shoal_controller.core.job import Job
 from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition, TaskState
 from shoal_controller.operations.tasks import NewTask
@@ -212,7 +212,7 @@ def write_node_info(task: Task, job_url: str, base: str) -> Document | None:
     if task.node_id is None or (task.started_at is None and task.state == TaskState.ACTIVE):
         return {} if task.state == TaskState.COMPLETED else None
     node_url = f"{base}/pools/{task.pool_id}/nodes/{task.node_id}"
-    directory = f"workitems/{job_url.rpartition('/')[2]}/job-1/{task.id}"
+    directory = f"{job_directory(job_url.rpartition('/')[2])}/{task.id}"
     return {
         "affinityId": f"TVM:{task.node_id}",
         "nodeUrl": node_url,

@@ -99,6 +99,17 @@ NODES: Final[Fields] = {
 }
 FILES: Final[Fields] = {"name": Field(Kind.TEXT, frozenset({"startswith"}))}
 IMAGES: Final[Fields] = {"osType": _STATE, "verificationType": _STATE, "nodeAgentSKUId": _STATE}
+JOBS_OF_SCHEDULE: Final[Fields] = {name: JOBS[name] for name in JOBS if name != "id"}
+JOB_SCHEDULES: Final[Fields] = {
+    "id": _ID,
+    "state": _STATE,
+    "stateTransitionTime": _TIME,
+    "creationTime": _TIME,
+    "lastModified": _TIME,
+    "executionInfo/endTime": _TIME,
+    "schedule/doNotRunUntil": _TIME,
+    "schedule/doNotRunAfter": _TIME,
+}
 CERTIFICATES: Final[Fields] = {"state": _STATE, "stateTransitionTime": _TIME}
 NODE_AGENT_SKUS: Final[Fields] = {"osType": _STATE}
 NODE_COUNTS: Final[Fields] = {"poolId": Field(Kind.NAME, frozenset({"eq"}))}

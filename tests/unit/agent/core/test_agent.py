@@ -332,6 +332,21 @@ def test_a_directory_goes_after_its_retention_and_not_before(world: World) -> No
     assert do.BeginStep("trash", do.EmptyTrash()) in done
 
 
+def test_files_of_a_schedules_first_job_are_not_those_of_a_later_job_of_its_name(
+    world: World,
+) -> None:
+    old = a_task(1)
+    world.feed(replace(old, spec=replace(old.spec, job_id="job:job-1", task_id="t")))
+    new = a_task(2)
+    world.feed(replace(new, spec=replace(new.spec, job_id="job", task_id="t")))
+    world.settle()
+    world.feed(say.RemoveTaskFiles("job:job-1", "t", 1))
+    assert ("job", "t") in world.core.directories
+    done = world.feed(say.RemoveTaskFiles("job", "t", 2))
+    assert do.MoveToTrash("/root/workitems/job/job-1/t") in done
+    assert do.RemoveIfEmpty("/root/workitems/job") in done
+
+
 def test_a_longer_retention_after_the_end_is_remembered(world: World) -> None:
     world.feed(a_task(1, retention_s=10.0))
     world.settle()
