@@ -16,6 +16,7 @@ from shoal_controller.core.pool import AllocationState
 from shoal_controller.core.task import TaskResult, TaskState
 from shoal_controller.core.views import Counts
 from shoal_controller.operations.context import build_index
+from tests.simulation import schedules
 from tests.simulation.controller import SimContext
 from tests.simulation.ledger import Belief, Broken
 
@@ -48,6 +49,7 @@ def after_commit(world: World, ctx: SimContext, snapshot: Snapshot) -> None:
     except AssertionError as error:
         raise Broken("index.check", error) from error
     _counts(ctx.index, snapshot)
+    schedules.check(snapshot.read_now(schedules.JOBS))
     _beliefs(world, snapshot)
     held = snapshot.read_now(
         "SELECT tasks.id, nodes.id FROM tasks JOIN nodes ON nodes.id = node_id"
@@ -172,6 +174,9 @@ def _shape(index: Index) -> Iterator[dict[Any, Any]]:
 
 def unrest(world: World, ctx: SimContext, snapshot: Snapshot) -> str:
     """Return what is not settled yet, or nothing: each must come to its end without help."""
+    on_its_way = schedules.unrest(snapshot.read_now("SELECT id, state FROM job_schedules"))
+    if on_its_way:
+        return on_its_way
     for row in snapshot.read_now("SELECT id, state FROM jobs"):
         if row["state"] in (JobState.DISABLING, JobState.TERMINATING, JobState.DELETING):
             return f"job {row['id']} is {row['state']}"

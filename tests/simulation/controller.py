@@ -23,7 +23,7 @@ from shoal_controller.core.scheduler import Limits
 from shoal_controller.fleet import Fleet
 from shoal_controller.links.connection import Connection
 from shoal_controller.links.registry import Registry
-from shoal_controller.loops import driver, jobs, liveness, pools, scheduling
+from shoal_controller.loops import driver, jobs, jobschedules, liveness, pools, scheduling
 from shoal_controller.operations.context import Context
 from shoal_controller.providers.base import NodeOrder, ProvidedNode, node_id
 from shoal_controller.reception import Reception
@@ -268,7 +268,13 @@ class SimController:
         self.ctx = ctx
         world.ledger.is_dirty = True
         await fleet.delete_unknown(ctx.index.node_by_id)
-        for loop in (scheduling.LOOP, jobs.LOOP, liveness.LOOP, pools.loop(fleet)):
+        for loop in (
+            scheduling.LOOP,
+            jobs.LOOP,
+            jobschedules.LOOP,
+            liveness.LOOP,
+            pools.loop(fleet),
+        ):
             process.spawn(driver.run(ctx, loop))
 
 

@@ -22,6 +22,7 @@ from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations import reports
 from shoal_controller.operations import runs as run_operations
 from shoal_controller.store import database, tasks
+from shoal_controller.store import jobs as job_rows
 from shoal_controller.store.database import Database
 from shoal_protocol.link import LinkEnd
 from tests.simulation.ledger import Broken
@@ -111,6 +112,10 @@ def _forget_an_accepted_run(original: Any) -> Any:
     return records
 
 
+def _overlook_a_live_job(original: Any) -> Any:
+    return lambda *_: []
+
+
 MUTANTS: Final = (
     Mutant("drop an ack", LinkEnd, "acknowledge", _drop_an_ack),
     Mutant("answer before commit", Database, "_run_one", _answer_before_commit),
@@ -122,6 +127,7 @@ MUTANTS: Final = (
     Mutant("skip what a lost node held", node_operations, "lose", _skip_what_a_lost_node_held),
     Mutant("leak a slot on the node", SlotKeeper, "_free", _leak_a_slot),
     Mutant("forget to kill", run_operations, "withdraw", _forget_to_kill),
+    Mutant("overlook a schedule's job", job_rows, "live_of_schedule", _overlook_a_live_job),
     Mutant("forget a run in a snapshot", LastingRuns, "records", _forget_an_accepted_run),
 )
 

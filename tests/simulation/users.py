@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal_controller.core.conditions import Conditions
-from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.core.job import (
     AllTasksComplete,
     DisableOption,
@@ -19,35 +16,20 @@ from shoal_controller.core.job import (
     JobState,
     TaskFailureMode,
 )
-from shoal_controller.core.listing import ListQuery
 from shoal_controller.core.node import NodeState, SchedulingState
 from shoal_controller.core.pool import DeallocationOption, NodeFillType, PoolDefinition
 from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition
 from shoal_controller.operations import jobs, nodes, pools, tasks
-from shoal_controller.operations.context import Context
 from shoal_controller.operations.tasks import NewTask
 from shoal_protocol.specs import OutputFile, ResourceFile, StartTaskSpec
-from tests.simulation.controller import ConnectionLost
 from tests.simulation.ledger import Belief
+from tests.simulation.schedules import ScheduleStory
+from tests.simulation.story import ALL, Story
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 RESIZE_TIMEOUT: Final = timedelta(minutes=5)
-ALL: Final = ListQuery()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a user got.
-
-    code       "" when the request was carried out, else why it was refused
-    is_unsure  an earlier try had no answer: it may have been carried out
-    """
-
-    value: Any
-    code: str
-    is_unsure: bool
 
 
 class Users:
@@ -64,10 +46,11 @@ class Users:
             JobStory(world, f"job{k}", [pool.id for pool in self.pools], slots_max)
             for k in range(rng.randint(1, 3))
         ]
+        self.schedules = [ScheduleStory(world, "schedule", [pool.id for pool in self.pools])]
 
     def stories(self, until_s: float) -> Iterator[Coroutine[Any, Any, None]]:
         """Return what each user does until then."""
-        for story in (*self.pools, *self.jobs):
+        for story in (*self.pools, *self.jobs, *self.schedules):
             yield story.run(until_s)
 
     async def make_peace(self, unrest: Callable[[], str], seconds_max: float) -> None:
@@ -88,70 +71,31 @@ class Users:
                 round_s = world.loop.time() + 30.0
                 for pool in self.pools:
                     await pool.make_peace()
-                for job in self.jobs:
-                    await job.make_peace()
+                for owner in (*self.jobs, *self.schedules):
+                    await owner.make_peace()
             await asyncio.sleep(1.0)
 
     async def tear_down(self, seconds_max: float) -> None:
         """Delete everything and wait until it is gone."""
         world = self._world
-        for job in self.jobs:
-            await job.delete()
+        for owner in (*self.jobs, *self.schedules):
+            await owner.delete()
         for pool in self.pools:
             await pool.ask("delete pool", lambda c, p=pool.id: pools.delete_pool(c, p))
         give_up_s = world.loop.time() + seconds_max
         while True:
             left_jobs = await self.jobs[0].ask("list jobs", lambda c: jobs.list_jobs(c, ALL))
             left_pools = await self.jobs[0].ask("list pools", lambda c: pools.list_pools(c, ALL))
-            if not left_jobs.value.items and not left_pools.value.items:
+            left = [*left_jobs.value.items, *left_pools.value.items]
+            left += [story.id for story in self.schedules if await story.is_there()]
+            if not left:
                 return
             if world.loop.time() > give_up_s:
-                raise world.broken("liveness", "jobs or pools do not vanish")
+                raise world.broken("liveness", f"{len(left)} things do not vanish")
             await asyncio.sleep(1.0)
 
 
-class _Story:
-    """One user, who does one thing after another."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.id = name
-        self.world = world
-        self.rng: Random = world.rng
-
-    async def ask(self, what: str, operation: Callable[[Context], Awaitable[Any]]) -> Answer:
-        """Ask until there is an answer."""
-        is_unsure = False
-        while True:
-            try:
-                value = await self.world.controller.call(operation)
-            except ConnectionLost:
-                is_unsure = True
-                await self.world.pause(1.0)
-            except Unavailable:
-                await self.world.pause(1.0)
-            except Refused as refused:
-                self.world.trace("user", self.id, what, refused.code)
-                return Answer(None, refused.code, is_unsure)
-            else:
-                self.world.trace("user", self.id, what)
-                return Answer(value, "", is_unsure)
-
-    async def act(self, actions: dict[str, float]) -> None:
-        """Do one of these, chosen by weight: each is a method's name."""
-        (name,) = self.rng.choices(list(actions), list(actions.values()))
-        await getattr(self, f"_{name}")()
-
-    def option(self) -> DeallocationOption:
-        return self.rng.choice(
-            [
-                DeallocationOption.REQUEUE,
-                DeallocationOption.TERMINATE,
-                DeallocationOption.TASK_COMPLETION,
-            ]
-        )
-
-
-class PoolStory(_Story):
+class PoolStory(Story):
     """A pool's owner: sizes, reboots, opens and closes it, sometimes makes it anew."""
 
     def __init__(self, world: World, name: str, slots: int) -> None:
@@ -301,7 +245,7 @@ class PoolStory(_Story):
         return list(answer.value.items) if answer.value else []
 
 
-class JobStory(_Story):
+class JobStory(Story):
     """A job's owner: adds tasks and does everything to them that can be done."""
 
     def __init__(self, world: World, name: str, pool_ids: list[str], slots_max: int) -> None:
