@@ -38,12 +38,13 @@ def read_query(call: Call, size_max: int = PAGE_MAX) -> ListQuery:
     return ListQuery(page_size(call, size_max), serial_position(call), read_filter(call))
 
 
-def check_expand(call: Call) -> None:
-    """Raise Refused unless `$expand` names nothing but statistics, which are never there yet."""
+def check_expand(call: Call) -> bool:
+    """Return whether `$expand` asks for statistics; raise Refused if it asks for anything else."""
     value = call.query.get("$expand", "")
     names = {name.strip() for name in value.split(",") if name.strip()}
     if not names <= _EXPANDABLE:
         raise invalid_parameter("$expand", value, "Only stats can be expanded.")
+    return bool(names)
 
 
 def selected(call: Call, document: dict[str, Any]) -> dict[str, Any]:

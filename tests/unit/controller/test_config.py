@@ -11,7 +11,7 @@ from shoal_controller import config
 from shoal_controller.config import BadConfig, account_keys, load
 from shoal_controller.core.account import Quotas
 from shoal_controller.core.scheduler import Limits
-from shoal_controller.fleet import core_count
+from shoal_controller.core.vmsize import core_count
 
 LEAST = 'data = "data"\n[accounts.acc]\n'
 
@@ -102,6 +102,7 @@ def test_damaged_keys_are_refused_not_replaced(tmp_path: Path, text: str):
         ("standard_g5", 32),
         ("basic_a0", 1),
         ("whatever", 1),
+        ("standard_d" + "9" * 5000, 1),
     ],
 )
 def test_a_size_counts_for_the_cores_it_has(size: str, cores: int):

@@ -111,6 +111,7 @@ JOB_SCHEDULES: Final[Fields] = {
     "schedule/doNotRunAfter": _TIME,
 }
 CERTIFICATES: Final[Fields] = {"state": _STATE, "stateTransitionTime": _TIME}
+POOL_USAGE: Final[Fields] = {"poolId": Field(Kind.NAME, _ORDER - {"ne"} | {"startswith"})}
 NODE_AGENT_SKUS: Final[Fields] = {"osType": _STATE}
 NODE_COUNTS: Final[Fields] = {"poolId": Field(Kind.NAME, frozenset({"eq"}))}
 
