@@ -31,6 +31,7 @@ class Config:
                      "none": as the agent's own user; "auto": create where it is possible
     transfers_max    downloads and uploads at a time
     ip_address       what the controller shows; "": the one used towards it
+    log_file         where what the agent prints is kept, if in a file
     """
 
     node_id: str
@@ -42,6 +43,7 @@ class Config:
     users: UserPolicy = "auto"
     transfers_max: int = 16
     ip_address: str = ""
+    log_file: Path | None = None
 
     @property
     def key_file(self) -> Path:
@@ -77,7 +79,7 @@ def parse(values: dict[str, Any], folder: Path) -> Config:
         wanted = int if name == "transfers_max" else str
         if type(value) is not wanted:
             raise BadConfig(f"setting '{name}' is not {'a number' if wanted is int else 'text'}")
-    for name in ("root", "private_dir", "join_token_file", "ca_file"):
+    for name in ("root", "private_dir", "join_token_file", "ca_file", "log_file"):
         if name in values:
             values[name] = (folder / values[name]).resolve()
     config = Config(**values)

@@ -259,6 +259,7 @@ def _write_settings(folder: Path, controller_url: str) -> bool:
         "root": str(folder / "root"),
         "private_dir": str(folder / "private"),
         "join_token_file": str(folder / "join_token"),
+        "log_file": str(folder / "agent.log"),
     }
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         if tomllib.loads(path.read_text()) == settings:
