@@ -316,8 +316,10 @@ async def with_node(house: House, pool_id: str = "p1") -> str:
     return node.id
 
 
-async def with_run(house: House, task_id: str = "t1", job_id: str = "j1") -> None:
-    """Let a task have run, successfully, on the node of p1."""
+async def with_run(
+    house: House, task_id: str = "t1", job_id: str = "j1", used_s: float = 0.0
+) -> None:
+    """Let a task have run, successfully, on the node of p1: for so long, computing all the time."""
     node_id = await with_node(house)
     job_rows = await house.ctx.store.read("SELECT serial FROM jobs WHERE id = ?", (job_id,))
     now = house.clock.now()
@@ -326,7 +328,8 @@ async def with_run(house: House, task_id: str = "t1", job_id: str = "j1") -> Non
         task = tasks.get(tx, job_rows[0]["serial"], task_id)
         assert task is not None
         placed = advance(task, Placed(node_id, "p1"), now)
-        ended = advance(placed, Ended(ExitInfo(now, now, 0), 0), now)
+        over = ExitInfo(now + timedelta(seconds=used_s), now, 0, None, used_s, used_s / 2)
+        ended = advance(placed, Ended(over, 0), now)
         tasks.update(tx, ended)
         node_serial = runs.node_serial(house.ctx, node_id)
         tx.changes.append(runs.moved(house.ctx, task, placed)._replace(node=node_serial))

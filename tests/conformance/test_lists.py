@@ -203,7 +203,12 @@ async def test_a_token_is_good_for_its_filter_alone(caller: Caller) -> None:
             "$select=constraints/retentionTime,executionInfo/retryCount",
             {"constraints": {"retentionTime": "P7D"}, "executionInfo": {"retryCount": 0}},
         ),
-        ("/jobs", "$select=poolInfo/poolId,stats&$expand=stats", [{"poolInfo": {"poolId": "p1"}}]),
+        ("/jobs", "$select=poolInfo/poolId,stats", [{"poolInfo": {"poolId": "p1"}}]),
+        (
+            "/jobs",
+            "$select=id,stats/numFailedTasks&$expand=stats",
+            [{"id": "j1", "stats": {"numFailedTasks": "0"}}],
+        ),
         ("/pools/p1", "$select=taskSchedulingPolicy", {"taskSchedulingPolicy": Any}),
     ],
 )

@@ -125,6 +125,9 @@ CASES: Mapping[str, Case] = {
     "disable_job_schedule": Case(204, "ED"),
     "enable_job_schedule": Case(204, "ED", steps=(("POST", "/jobschedules/s1/disable", None),)),
     "terminate_job_schedule": Case(202, "ED"),
+    "list_pool_usage_metrics": Case(200),
+    "get_pool_lifetime_statistics": Case(200, version="2022-10-01.16.0"),
+    "get_job_lifetime_statistics": Case(200, version="2022-10-01.16.0"),
     "upgrade_pool_os": Case(
         400,
         body={"targetOSVersion": "*"},

@@ -49,6 +49,7 @@ def after_commit(world: World, ctx: SimContext, snapshot: Snapshot) -> None:
     except AssertionError as error:
         raise Broken("index.check", error) from error
     _counts(ctx.index, snapshot)
+    _remembered(world, snapshot)
     schedules.check(snapshot.read_now(schedules.JOBS))
     _beliefs(world, snapshot)
     held = snapshot.read_now(
@@ -82,6 +83,21 @@ def _counts(index: Index, snapshot: Snapshot) -> None:
         job = index.jobs[serial]
         if (job.tasks, job.slots) != (count, slots):
             raise Broken("counts = list", f"job {job.id}: {job.tasks} is not {count}")
+
+
+def _remembered(world: World, snapshot: Snapshot) -> None:
+    """What was deleted is still counted: no task that succeeded and no node is forgotten."""
+    (succeeded,) = snapshot.read_now(
+        "SELECT (SELECT count(*) FROM tasks WHERE result = 'success') + succeeded FROM past_tasks"
+    )[0]
+    if succeeded != len(world.ledger.succeeded):
+        raise Broken("lifetime", f"{succeeded} tasks, not {len(world.ledger.succeeded)}")
+    rows = snapshot.read_now(
+        "SELECT seq - (SELECT count(*) FROM nodes) - (SELECT count(*) FROM past_nodes)"
+        " FROM sqlite_sequence WHERE name = 'nodes'"
+    )
+    if rows and rows[0][0]:
+        raise Broken("lifetime", f"{rows[0][0]} nodes are neither there nor remembered")
 
 
 def _beliefs(world: World, snapshot: Snapshot) -> None:

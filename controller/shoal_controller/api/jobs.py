@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from shoal_controller.api.call import Call
@@ -12,18 +14,14 @@ from shoal_controller.api.wire import job as wire
 from shoal_controller.core.conditions import Conditions
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.job import Job
+from shoal_controller.core.listing import Listing
 from shoal_controller.core.odata import fields
-from shoal_controller.operations import jobs
+from shoal_controller.operations import jobs, statistics
 
 
 async def list_jobs(call: Call) -> web.Response:
     listing = await jobs.list_jobs(call.ctx, read_query(call, fields.JOBS))
-    return await listed(
-        call,
-        "jobs",
-        listing,
-        lambda job: call.version.show("job", wire.write_job(job, call.base)),
-    )
+    return await listed_jobs(call, listing)
 
 
 async def create_job(call: Call) -> web.Response:
@@ -34,9 +32,10 @@ async def create_job(call: Call) -> web.Response:
 
 
 async def get_job(call: Call) -> web.Response:
-    check_expand(call)
+    wants_stats = check_expand(call)
     job = await jobs.get_job(call.ctx, call.arguments["jobId"], _conditions(call))
-    document = call.version.show("job", wire.write_job(job, call.base))
+    stats = await statistics.of_jobs(call.ctx, [job]) if wants_stats else {}
+    document = call.version.show("job", wire.write_job(job, call.base, stats.get(job.serial)))
     return call.entity("jobs/@Element", selected(call, document), job.modified_at)
 
 
@@ -85,6 +84,16 @@ async def count_tasks(call: Call) -> web.Response:
     counts = wire.write_counts(await jobs.count_tasks(call.ctx, _id(call)))
     fragment = call.version.fragment("taskcountsresult/@Element")
     return call.entity(fragment, call.version.show("task_counts", counts))
+
+
+async def listed_jobs(call: Call, listing: Listing[Job]) -> web.Response:
+    """Answer with a page of jobs, whichever list they are from."""
+    stats = await statistics.of_jobs(call.ctx, listing.items) if check_expand(call) else {}
+
+    def write(job: Job) -> dict[str, Any]:
+        return call.version.show("job", wire.write_job(job, call.base, stats.get(job.serial)))
+
+    return await listed(call, "jobs", listing, write)
 
 
 def _id(call: Call) -> str:

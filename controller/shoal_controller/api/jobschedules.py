@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from shoal_controller.api.call import Call, stamped
 from shoal_controller.api.conditions import read_conditions
+from shoal_controller.api.jobs import listed_jobs
 from shoal_controller.api.lists import check_expand, listed, read_query, selected
 from shoal_controller.api.paging import boolean_parameter
-from shoal_controller.api.wire import job as wire_job
 from shoal_controller.api.wire import jobschedule as wire
 from shoal_controller.core.conditions import Conditions
 from shoal_controller.core.jobschedule import JobSchedule
 from shoal_controller.core.odata import fields
-from shoal_controller.operations import jobschedules
+from shoal_controller.operations import jobschedules, statistics
 
 
 async def list_schedules(call: Call) -> web.Response:
-    listing = await jobschedules.list_job_schedules(
-        call.ctx, read_query(call, fields.JOB_SCHEDULES)
-    )
-    return await listed(
-        call,
-        "jobschedules",
-        listing,
-        lambda view: call.version.show("job_schedule", wire.write_job_schedule(view, call.base)),
-    )
+    query = read_query(call, fields.JOB_SCHEDULES)
+    listing = await jobschedules.list_job_schedules(call.ctx, query)
+    stats = await _statistics(call, *(view.schedule for view in listing.items))
+    return await listed(call, "jobschedules", listing, lambda view: _write(call, view, stats))
 
 
 async def create_schedule(call: Call) -> web.Response:
@@ -38,8 +36,8 @@ async def create_schedule(call: Call) -> web.Response:
 async def get_schedule(call: Call) -> web.Response:
     check_expand(call)
     view = await jobschedules.get_job_schedule(call.ctx, _id(call), _conditions(call))
-    document = call.version.show("job_schedule", wire.write_job_schedule(view, call.base))
-    document = selected(call, document)
+    stats = await _statistics(call, view.schedule)
+    document = selected(call, _write(call, view, stats))
     return call.entity("jobschedules/@Element", document, view.schedule.modified_at)
 
 
@@ -94,13 +92,22 @@ async def delete_schedule(call: Call) -> web.Response:
 
 async def list_jobs(call: Call) -> web.Response:
     query = read_query(call, fields.JOBS_OF_SCHEDULE)
-    listing = await jobschedules.list_jobs(call.ctx, _id(call), query)
-    return await listed(
-        call,
-        "jobs",
-        listing,
-        lambda job: call.version.show("job", wire_job.write_job(job, call.base)),
-    )
+    return await listed_jobs(call, await jobschedules.list_jobs(call.ctx, _id(call), query))
+
+
+async def _statistics(
+    call: Call, *schedules: JobSchedule
+) -> Mapping[int, statistics.TaskStatistics]:
+    return await statistics.of_schedules(call.ctx, schedules) if check_expand(call) else {}
+
+
+def _write(
+    call: Call,
+    view: jobschedules.JobScheduleView,
+    stats: Mapping[int, statistics.TaskStatistics],
+) -> dict[str, Any]:
+    document = wire.write_job_schedule(view, call.base, stats.get(view.schedule.serial))
+    return call.version.show("job_schedule", document)
 
 
 def _id(call: Call) -> str:

@@ -51,6 +51,10 @@ OFFERS: Final[Mapping[str, Offer]] = {
         "So it is with pools created so.",
     ),
     "evaluate_pool_auto_scale": _refused("501 `NotImplemented`: formulas are not evaluated yet."),
+    "get_pool_lifetime_statistics": Offer(
+        Kind.DONE, "CPU, memory, disk and network of nodes are not measured: they are 0."
+    ),
+    "get_job_lifetime_statistics": Offer(Kind.DONE, "Input and output are not measured: 0."),
     "upgrade_pool_os": _refused(
         "400 `PoolNotEligibleForOSVersionUpgrade`: there are no cloud service pools."
     ),

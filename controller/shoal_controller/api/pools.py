@@ -14,17 +14,14 @@ from shoal_controller.api.wire import autoscale
 from shoal_controller.api.wire import pool as wire
 from shoal_controller.core.conditions import Conditions
 from shoal_controller.core.odata import fields
-from shoal_controller.operations import autoscaling, pools
+from shoal_controller.core.pool import Pool
+from shoal_controller.operations import autoscaling, pools, statistics
 
 
 async def list_pools(call: Call) -> web.Response:
     listing = await pools.list_pools(call.ctx, read_query(call, fields.POOLS))
-    return await listed(
-        call,
-        "pools",
-        listing,
-        lambda view: call.version.show("pool", wire.write_pool(view, call.base)),
-    )
+    stats = await _statistics(call, *(view.pool for view in listing.items))
+    return await listed(call, "pools", listing, lambda view: _write(call, view, stats))
 
 
 async def create_pool(call: Call) -> web.Response:
@@ -44,8 +41,8 @@ async def create_pool(call: Call) -> web.Response:
 async def get_pool(call: Call) -> web.Response:
     check_expand(call)
     view = await pools.get_pool(call.ctx, call.arguments["poolId"], _conditions(call))
-    document = call.version.show("pool", wire.write_pool(view, call.base))
-    return call.entity("pools/@Element", selected(call, document), view.pool.modified_at)
+    document = selected(call, _write(call, view, await _statistics(call, view.pool)))
+    return call.entity("pools/@Element", document, view.pool.modified_at)
 
 
 async def pool_exists(call: Call) -> web.Response:
@@ -110,6 +107,17 @@ async def evaluate_auto_scale(call: Call) -> web.Response:
 async def upgrade_os(call: Call) -> web.Response:
     wire.check_upgrade(await call.document())
     await pools.refuse_upgrade(call.ctx, call.arguments["poolId"], _conditions(call))
+
+
+async def _statistics(call: Call, *shown: Pool) -> Mapping[int, statistics.NodeStatistics]:
+    return await statistics.of_pools(call.ctx, shown) if check_expand(call) else {}
+
+
+def _write(
+    call: Call, view: pools.PoolView, stats: Mapping[int, statistics.NodeStatistics]
+) -> dict[str, Any]:
+    document = wire.write_pool(view, call.base, stats.get(view.pool.serial))
+    return call.version.show("pool", document)
 
 
 async def _change(call: Call, status: int, changes: Mapping[str, Any]) -> web.Response:

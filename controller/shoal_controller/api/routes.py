@@ -24,6 +24,7 @@ from shoal_controller.api import (
     logins,
     nodes,
     pools,
+    statistics,
     tasks,
 )
 from shoal_controller.api.call import Call
@@ -81,10 +82,16 @@ ROUTES: Final[Sequence[Route]] = (
         applications.get_application,
     ),
     # pools
-    Route("get_pool_lifetime_statistics", "GET", "/lifetimepoolstats", until=_STATISTICS_END),
+    Route(
+        "get_pool_lifetime_statistics",
+        "GET",
+        "/lifetimepoolstats",
+        statistics.get_pool_totals,
+        until=_STATISTICS_END,
+    ),
     Route("list_pools", "GET", "/pools", pools.list_pools),
     Route("create_pool", "POST", "/pools", pools.create_pool),
-    Route("list_pool_usage_metrics", "GET", "/poolusagemetrics"),
+    Route("list_pool_usage_metrics", "GET", "/poolusagemetrics", statistics.list_pool_usage),
     Route("delete_pool", "DELETE", _POOL, pools.delete_pool, conditional=4),
     Route("get_pool", "GET", _POOL, pools.get_pool, conditional=4),
     Route("pool_exists", "HEAD", _POOL, pools.pool_exists, conditional=4),
@@ -137,7 +144,13 @@ ROUTES: Final[Sequence[Route]] = (
     # jobs
     Route("list_jobs", "GET", "/jobs", jobs.list_jobs),
     Route("create_job", "POST", "/jobs", jobs.create_job),
-    Route("get_job_lifetime_statistics", "GET", "/lifetimejobstats", until=_STATISTICS_END),
+    Route(
+        "get_job_lifetime_statistics",
+        "GET",
+        "/lifetimejobstats",
+        statistics.get_job_totals,
+        until=_STATISTICS_END,
+    ),
     Route("delete_job", "DELETE", _JOB, jobs.delete_job, conditional=4),
     Route("get_job", "GET", _JOB, jobs.get_job, conditional=4),
     Route("update_job", "PATCH", _JOB, jobs.update_job, conditional=4),

@@ -52,18 +52,18 @@ async def list_tasks(call: Call) -> web.Response:
     query = read_query(call, fields.TASKS)
     job, listing = await tasks.list_tasks(call.ctx, call.arguments["jobId"], query)
     job_url = wire.write_job_url(call.base, job)
-    return await listed(
-        call,
-        "tasks",
-        listing,
-        lambda task: call.version.show("task", wire.write_task(task, job_url, call.base)),
-    )
+    stats_at = call.ctx.clock.now() if check_expand(call) else None
+
+    def write(task: Task) -> dict[str, Any]:
+        return call.version.show("task", wire.write_task(task, job_url, call.base, stats_at))
+
+    return await listed(call, "tasks", listing, write)
 
 
 async def get_task(call: Call) -> web.Response:
-    check_expand(call)
+    stats_at = call.ctx.clock.now() if check_expand(call) else None
     job, task = await tasks.get_task(call.ctx, *_ids(call), _conditions(call))
-    document = wire.write_task(task, wire.write_job_url(call.base, job), call.base)
+    document = wire.write_task(task, wire.write_job_url(call.base, job), call.base, stats_at)
     document = selected(call, call.version.show("task", document))
     return call.entity("tasks/@Element", document, task.modified_at)
 

@@ -25,6 +25,8 @@ from shoal_protocol.specs import (
 
 LOST_COUNT_MAX: Final = 20
 """A task that the service lost so often ends with MaxInternalRetryCountReached."""
+CPU_S_MAX: Final = 1e9
+"""No run used so much: thirty cores for a year."""
 RETENTION_DEFAULT: Final = timedelta(days=7)
 
 
@@ -92,6 +94,7 @@ class Task:
     is_placed   a node holds it (queued or running there)
     node_id, pool_id  the last node it was placed on; kept after a requeue until it is placed anew
     lost_count  how often the service lost it (node gone, agent lost it): not shown to users
+    user_cpu, system_cpu, wall_clock  of all its ended runs; CPU of those that told their end
     """
 
     serial: int
@@ -118,6 +121,9 @@ class Task:
     requeue_count: int = 0
     last_requeue_at: datetime | None = None
     lost_count: int = 0
+    user_cpu: timedelta = timedelta()
+    system_cpu: timedelta = timedelta()
+    wall_clock: timedelta = timedelta()
 
     @property
     def run(self) -> RunId:
@@ -232,13 +238,15 @@ def advance(task: Task, event: TaskEvent, now: datetime) -> Task:
                 is_placed=False,
                 requeue_count=task.requeue_count + 1,
                 last_requeue_at=now,
+                wall_clock=_wall_clock(task, now),
             )
         case Lost():
-            return _lost(task, now)
+            return replace(_lost(task, now), wall_clock=_wall_clock(task, now))
         case Terminated():
             return replace(
                 _moved(task, target, now),
                 is_placed=False,
+                wall_clock=_wall_clock(task, now),
                 ended_at=now,
                 failure=TASK_ENDED,
                 result=TaskResult.FAILURE,
@@ -264,6 +272,18 @@ def retries_left(retry_count: int, retry_count_max: int) -> bool:
     return retry_count_max < 0 or retry_count < retry_count_max
 
 
+def cpu_time(seconds: float) -> timedelta:
+    """Return what an agent told of a run; what cannot be is nothing."""
+    return timedelta(seconds=seconds) if 0.0 <= seconds < CPU_S_MAX else timedelta()
+
+
+def _wall_clock(task: Task, ended_at: datetime) -> timedelta:
+    """Return the length of all ended runs, its present one included."""
+    if task.state != TaskState.RUNNING or task.started_at is None:
+        return task.wall_clock
+    return task.wall_clock + max(ended_at - task.started_at, timedelta())
+
+
 def _moved(task: Task, state: TaskState, at: datetime) -> Task:
     return replace(
         task, state=state, state_at=at, previous_state=task.state, previous_state_at=task.state_at
@@ -274,6 +294,12 @@ def _ended(task: Task, ended: ExitInfo, retry_count_max: int, now: datetime) -> 
     if task.state == TaskState.ACTIVE and ended.started_at is not None:
         task = replace(_moved(task, TaskState.RUNNING, ended.started_at))
     started_at = ended.started_at or task.started_at
+    task = replace(
+        task,
+        user_cpu=task.user_cpu + cpu_time(ended.user_cpu_s),
+        system_cpu=task.system_cpu + cpu_time(ended.system_cpu_s),
+        wall_clock=_wall_clock(replace(task, started_at=started_at), ended.ended_at),
+    )
     failed_by_exit_code = ended.failure is not None and ended.failure.code == "FailureExitCode"
     if failed_by_exit_code and retries_left(task.retry_count, retry_count_max):
         return replace(

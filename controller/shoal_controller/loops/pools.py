@@ -18,7 +18,7 @@ from shoal_controller.loops.driver import Loop, contained
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations.context import POOLS, SCHEDULING, Context
 from shoal_controller.operations.joining import hash_secret
-from shoal_controller.store import nodes, pools
+from shoal_controller.store import nodes, pools, statistics
 from shoal_controller.store.database import Tx
 
 log = logging.getLogger(__name__)
@@ -224,6 +224,7 @@ async def _unmake(ctx: Context, fleet: Fleet, node: Node) -> bool:
         current = nodes.by_serial(tx, node.serial)
         if current is not None:
             node_operations.lose(ctx, tx, current, ctx.clock.now())
+            statistics.add_past_node(tx, current, ctx.clock.now())
             nodes.delete(tx, node.serial)
             tx.changes.append(NodeGone(node.serial))
             tx.wakes |= {POOLS, SCHEDULING}

@@ -22,6 +22,7 @@ from shoal_controller.core.task import (
     TaskResult,
     TaskState,
     advance,
+    cpu_time,
 )
 from shoal_controller.core.views import RunView
 from shoal_controller.operations import nodereports, runs
@@ -31,7 +32,7 @@ from shoal_controller.operations.jobs import move_job
 from shoal_controller.operations.joining import unknown_key
 from shoal_controller.operations.placements import task_spec
 from shoal_controller.store import jobs, nodes, pools, tasks
-from shoal_controller.store.columns import ticks
+from shoal_controller.store.columns import span, ticks
 from shoal_controller.store.database import Tx
 from shoal_protocol.codec import Entry
 from shoal_protocol.messages import (
@@ -267,7 +268,9 @@ def _succeed(
     assert ended.started_at is not None
     # Not from the index: an earlier write of the same group may have started it just now.
     state = tasks.placed_state(tx, run)
-    if state is None or not tasks.succeed(tx, run, ticks(ended.started_at), ticks(ended.ended_at)):
+    cpu = (span(cpu_time(ended.user_cpu_s)), span(cpu_time(ended.system_cpu_s)))
+    started, over = ticks(ended.started_at), ticks(ended.ended_at)
+    if state is None or not tasks.succeed(tx, run, started, over, cpu):
         return
     before = Standing(state, None, True)
     run_s = (ended.ended_at - ended.started_at).total_seconds()

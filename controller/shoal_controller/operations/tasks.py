@@ -11,6 +11,7 @@ from shoal_controller.core.conditions import ANY, Conditions
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.job import Job, check_takes_tasks
 from shoal_controller.core.listing import Listing, ListQuery
+from shoal_controller.core.statistics import usage
 from shoal_controller.core.task import (
     Reactivated,
     Task,
@@ -23,7 +24,7 @@ from shoal_controller.operations import runs
 from shoal_controller.operations.context import JOBS, POOLS, SCHEDULING, Context
 from shoal_controller.operations.jobs import find_job, read_job
 from shoal_controller.operations.rounds import in_rounds
-from shoal_controller.store import pages, tasks
+from shoal_controller.store import pages, statistics, tasks
 from shoal_controller.store.columns import ticks, time
 from shoal_controller.store.database import Tx
 from shoal_protocol.messages import ChangeLimits, KillTask, RemoveTaskFiles
@@ -191,6 +192,7 @@ async def job_of_run(ctx: Context, run: RunId) -> str | None:
 
 def remove_task(ctx: Context, tx: Tx, job: Job, task: Task) -> None:
     """Delete a task's row; tell the node that holds something of it."""
+    statistics.add_past_task(tx, usage(task, ctx.clock.now()), task.created_at)
     tasks.delete(tx, task.serial)
     tx.changes.append(runs.moved(ctx, task, None, is_killed=task.is_placed))
     serial = runs.node_serial(ctx, task.node_id)

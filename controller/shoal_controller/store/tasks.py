@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 from shoal_controller.core.changes import Ready, Standing
@@ -11,6 +12,7 @@ from shoal_controller.core.task import Task, TaskDefinition, TaskResult, TaskSta
 from shoal_controller.store.columns import (
     decoder,
     encode,
+    span,
     ticks,
     ticks_or_none,
     time,
@@ -70,13 +72,15 @@ _PLACED_STATE: Final = "SELECT state FROM tasks WHERE serial = ? AND attempt = ?
 _SUCCEED: Final = (
     "UPDATE tasks SET state = 'completed', state_at = ?1, previous_state = 'running',"
     " previous_state_at = ?2, started_at = ?2, ended_at = ?1, exit_code = 0, result = 'success',"
-    " is_placed = 0 WHERE serial = ?3 AND attempt = ?4 AND is_placed = 1"
+    " is_placed = 0, user_cpu = user_cpu + ?5, system_cpu = system_cpu + ?6,"
+    " wall_clock = wall_clock + max(0, ?1 - ?2)"
+    " WHERE serial = ?3 AND attempt = ?4 AND is_placed = 1"
 )
 _UPDATE: Final = (
     "UPDATE tasks SET (definition, slots, modified_at, state, state_at, previous_state,"
     " previous_state_at, attempt, is_placed, node_id, pool_id, started_at, ended_at, exit_code,"
-    " failure, result, retry_count, last_retry_at, requeue_count, last_requeue_at, lost_count)"
-    f" = ({', '.join('?' * 21)}) WHERE serial = ?"
+    " failure, result, retry_count, last_retry_at, requeue_count, last_requeue_at, lost_count,"
+    f" user_cpu, system_cpu, wall_clock) = ({', '.join('?' * 24)}) WHERE serial = ?"
 )
 _GONE: Final = (
     "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE serial = value)"
@@ -119,6 +123,9 @@ def task(row: Row) -> Task:
         requeue_count=row["requeue_count"],
         last_requeue_at=time_or_none(row["last_requeue_at"]),
         lost_count=row["lost_count"],
+        user_cpu=timedelta(microseconds=row["user_cpu"]),
+        system_cpu=timedelta(microseconds=row["system_cpu"]),
+        wall_clock=timedelta(microseconds=row["wall_clock"]),
     )
 
 
@@ -173,9 +180,12 @@ def placed_state(tx: Tx, run: RunId) -> TaskState | None:
     return None if row is None else TaskState(row[0])
 
 
-def succeed(tx: Tx, run: RunId, started: int, ended: int) -> bool:
-    """Note that a run ended well; return False when it is not the task's current run."""
-    cursor = tx.connection.execute(_SUCCEED, (ended, started, run.serial, run.attempt))
+def succeed(tx: Tx, run: RunId, started: int, ended: int, cpu: tuple[int, int]) -> bool:
+    """Note that a run ended well; return False when it is not the task's current run.
+
+    cpu   microseconds, of the user and of the system
+    """
+    cursor = tx.connection.execute(_SUCCEED, (ended, started, run.serial, run.attempt, *cpu))
     return cursor.rowcount == 1
 
 
@@ -205,6 +215,9 @@ def update(tx: Tx, changed: Task) -> None:
             changed.requeue_count,
             ticks_or_none(changed.last_requeue_at),
             changed.lost_count,
+            span(changed.user_cpu),
+            span(changed.system_cpu),
+            span(changed.wall_clock),
             changed.serial,
         ),
     )

@@ -9,7 +9,7 @@ import pytest
 from shoal_controller import config
 from shoal_controller.config import BadConfig, load
 from shoal_controller.core.scheduler import Limits
-from shoal_controller.fleet import core_count
+from shoal_controller.core.vmsize import core_count
 from shoal_controller.init import write_folder
 from tests.builders import NOON
 
@@ -158,6 +158,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
         ("standard_g5", 32),
         ("basic_a0", 1),
         ("whatever", 1),
+        ("standard_d" + "9" * 5000, 1),
     ],
 )
 def test_a_size_counts_for_the_cores_it_has(size: str, cores: int):

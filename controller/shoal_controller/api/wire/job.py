@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from shoal_controller.api.wire.carried import check_carried
 from shoal_controller.api.wire.common import read_display_name, read_environment, read_metadata
+from shoal_controller.api.wire.statistics import expanded_url, write_task_totals
 from shoal_controller.api.wire.table import Document, Property, Structure, written_pairs
 from shoal_controller.api.wire.task import SERVICE_FILLED, read_retry_count
 from shoal_controller.api.wire.values import (
@@ -32,6 +33,7 @@ from shoal_controller.core.job import (
     TaskFailureMode,
 )
 from shoal_controller.operations.jobs import TaskCounts
+from shoal_controller.operations.statistics import TaskStatistics
 
 TERMINATE_REASON_CHARACTERS_MAX: Final = 1024
 
@@ -194,7 +196,7 @@ def read_terminate(document: Document) -> str | None:
     return _TERMINATE.read(document, "body").get("reason") or None
 
 
-def write_job(job: Job, base: str) -> Document:
+def write_job(job: Job, base: str, stats: TaskStatistics | None = None) -> Document:
     """Return a job as users see it; `base` is scheme and host."""
     definition = job.definition
     document: Document = {"id": job.id}
@@ -215,6 +217,8 @@ def write_job(job: Job, base: str) -> Document:
     document["executionInfo"] = _write_execution(job)
     document["onAllTasksComplete"] = definition.on_all_tasks_complete
     document["onTaskFailure"] = definition.on_task_failure
+    if stats is not None:
+        document["stats"] = write_task_totals(stats, expanded_url(document["url"]))
     return {**document, **definition.carried}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from shoal_controller.api.wire.common import read_display_name, read_metadata
 from shoal_controller.api.wire.job import read_specification, write_specification
+from shoal_controller.api.wire.statistics import expanded_url, write_task_totals
 from shoal_controller.api.wire.table import (
     Document,
     Property,
@@ -21,6 +22,7 @@ from shoal_controller.core.ids import check_id, etag
 from shoal_controller.core.jobschedule import JobScheduleDefinition
 from shoal_controller.core.recurrence import INTERVAL_MIN, Timing
 from shoal_controller.operations.jobschedules import JobScheduleView
+from shoal_controller.operations.statistics import TaskStatistics
 
 
 def _read_span(value: Any, name: str) -> timedelta | None:
@@ -84,7 +86,9 @@ def read_replacement(document: Document) -> Mapping[str, Any]:
     return {"timing": Timing(), "metadata": (), **_REPLACE.read(document, "jobSchedule")}
 
 
-def write_job_schedule(view: JobScheduleView, base: str) -> Document:
+def write_job_schedule(
+    view: JobScheduleView, base: str, stats: TaskStatistics | None = None
+) -> Document:
     """Return a job schedule as users see it; `base` is scheme and host."""
     schedule = view.schedule
     definition = schedule.definition
@@ -107,6 +111,8 @@ def write_job_schedule(view: JobScheduleView, base: str) -> Document:
     document["executionInfo"] = _write_execution(view, base)
     if definition.metadata:
         document["metadata"] = written_pairs(definition.metadata)
+    if stats is not None:
+        document["stats"] = write_task_totals(stats, expanded_url(document["url"]))
     return document
 
 

@@ -19,6 +19,7 @@ from shoal_controller.api.wire.common import (
     write_user_account,
 )
 from shoal_controller.api.wire.image import check_image
+from shoal_controller.api.wire.statistics import expanded_url, write_pool_stats
 from shoal_controller.api.wire.table import (
     Document,
     Property,
@@ -50,6 +51,7 @@ from shoal_controller.core.pool import (
     PoolDefinition,
 )
 from shoal_controller.operations.pools import PoolView
+from shoal_controller.operations.statistics import NodeStatistics
 
 NODES_MAX: Final = 100_000
 USERS_MAX: Final = 100
@@ -307,7 +309,7 @@ def check_upgrade(document: Document) -> None:
 # --- out ------------------------------------------------------------------------------------------
 
 
-def write_pool(view: PoolView, base: str) -> Document:
+def write_pool(view: PoolView, base: str, stats: NodeStatistics | None = None) -> Document:
     """Return a pool as users see it, with what only older api-versions show."""
     pool = view.pool
     definition = pool.definition
@@ -352,4 +354,6 @@ def write_pool(view: PoolView, base: str) -> Document:
         document["userAccounts"] = [write_user_account(user) for user in definition.user_accounts]
     if definition.metadata:
         document["metadata"] = written_pairs(definition.metadata)
+    if stats is not None:
+        document["stats"] = write_pool_stats(stats, expanded_url(document["url"]))
     return {**document, **definition.carried}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from shoal_controller.api.wire.common import (
@@ -15,6 +16,7 @@ from shoal_controller.api.wire.common import (
     write_output_files,
     write_resource_files,
 )
+from shoal_controller.api.wire.statistics import expanded_url, write_task_stats
 from shoal_controller.api.wire.table import (
     Document,
     Property,
@@ -156,11 +158,12 @@ def read_collection(document: Document) -> list[Any]:
     return value
 
 
-def write_task(task: Task, job_url: str, base: str) -> Document:
+def write_task(task: Task, job_url: str, base: str, stats_at: datetime | None = None) -> Document:
     """Return a task as users see it.
 
-    job_url  of its job, without a trailing slash
-    base     scheme and host for other URLs
+    job_url   of its job, without a trailing slash
+    base      scheme and host for other URLs
+    stats_at  until when its statistics are wanted; None: they are not
     """
     definition = task.definition
     document: Document = {
@@ -200,6 +203,8 @@ def write_task(task: Task, job_url: str, base: str) -> Document:
     node = write_node_info(task, job_url, base)
     if node is not None:
         document["nodeInfo"] = node
+    if stats_at is not None and task.started_at is not None:
+        document["stats"] = write_task_stats(task, stats_at, expanded_url(document["url"]))
     return document
 
 

@@ -138,6 +138,7 @@ CERTIFICATES: Final[Fields] = {
     "state": _one_of("active deleting deletefailed"),
     "stateTransitionTime": _TIME,
 }
+POOL_USAGE: Final[Fields] = {"poolId": Field(Kind.NAME, _ORDER - {"ne"} | {"startswith"})}
 PREPARATION_AND_RELEASE: Final[Fields] = {
     "poolId": _NAME,
     "nodeId": _NAME,
