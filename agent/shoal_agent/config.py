@@ -35,6 +35,7 @@ class Config:
     disk_reserved_percent    of the root's disk; with less of it free the node is full and runs no
                              tasks; 0: until nothing is left
     disk_reserved_bytes_max  but never more than so many bytes; 0: as much as the percentage says
+    log_file         where what the agent prints is kept, if in a file
     """
 
     node_id: str
@@ -48,6 +49,7 @@ class Config:
     ip_address: str = ""
     disk_reserved_percent: int = 10
     disk_reserved_bytes_max: int = 0
+    log_file: Path | None = None
 
     @property
     def key_file(self) -> Path:
@@ -83,7 +85,7 @@ def parse(values: dict[str, Any], folder: Path) -> Config:
         wanted = int if name in _NUMBERS else str
         if type(value) is not wanted:
             raise BadConfig(f"setting '{name}' is not {'a number' if wanted is int else 'text'}")
-    for name in ("root", "private_dir", "join_token_file", "ca_file"):
+    for name in ("root", "private_dir", "join_token_file", "ca_file", "log_file"):
         if name in values:
             values[name] = (folder / values[name]).resolve()
     config = Config(**values)

@@ -37,13 +37,14 @@ from shoal_agent.core.paths import NodePaths
 from shoal_agent.fileserver import FileServer
 from shoal_agent.join import CannotJoin, node_key
 from shoal_agent.journal import Journal, JournalBroken
+from shoal_agent.logs import LogUploader
 from shoal_agent.runner import Runner, read_clock
 from shoal_agent.spawnerclient import SpawnerClient, SpawnerUnreachable
 from shoal_agent.stepping import Steps
 from shoal_agent.tree import make_tree, task_directories
 from shoal_agent.users import Users, UsersFailed
 from shoal_protocol.link import LinkEnd
-from shoal_protocol.messages import PROTOCOL_VERSION, Hello
+from shoal_protocol.messages import PROTOCOL_VERSION, Hello, LogsRequest, Request
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,15 @@ async def _build(
     )
     runner.make_tree = lambda: make_tree(paths, users.is_making)
     files = FileServer(root, runner.reply)
-    runner.on_request = files.serve
+    logs = LogUploader(config.log_file, session, runner.reply)
+
+    def serve(request: Request) -> None:
+        if isinstance(request, LogsRequest):
+            logs.serve(request)
+        else:
+            files.serve(request)
+
+    runner.on_request = serve
     runner.post([Found(tuple(await asyncio.to_thread(task_directories, paths)))])
     if disk is not None:
         runner.post([disk])  # before the first report: it tells of the disk too

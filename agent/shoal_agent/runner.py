@@ -56,10 +56,10 @@ from shoal_protocol.codec import Entry
 from shoal_protocol.link import LinkEnd
 from shoal_protocol.messages import (
     RELIABLE,
-    FileReply,
-    FileRequest,
     Message,
     NodeReport,
+    Reply,
+    Request,
     Welcome,
 )
 
@@ -83,7 +83,7 @@ class Runner:
 
     on_output    called when the link has something to flush
     on_redial    called when a new connection is wanted
-    on_request   called with the controller's file requests
+    on_request   called with the controller's requests
     make_tree    makes what is missing of the node's directories, quickly; may raise OSError
     """
 
@@ -102,7 +102,7 @@ class Runner:
         self.link = link
         self.on_output: Callable[[], None] = lambda: None
         self.on_redial: Callable[[], None] = lambda: None
-        self.on_request: Callable[[FileRequest], None] = lambda _: None
+        self.on_request: Callable[[Request], None] = lambda _: None
         self.make_tree: Callable[[], None] = lambda: None
         self.spawner: SpawnerClient | None = None
         self.steps: Steps | None = None
@@ -163,7 +163,7 @@ class Runner:
         """From the steps."""
         self.post([event])
 
-    def reply(self, reply: FileReply) -> None:
+    def reply(self, reply: Reply) -> None:
         """From the file server: an answer for the controller, lost when the link is."""
         self.link.send(reply, self.clock().s)
         self.on_output()
@@ -183,7 +183,7 @@ class Runner:
         self._note_delivered()
         events: list[Event | tuple[int, str]] = []
         for entry in entries:
-            if isinstance(entry.message, FileRequest):
+            if isinstance(entry.message, Request):
                 self.on_request(entry.message)
             else:
                 events.append(entry.message)  # pyright: ignore[reportArgumentType]

@@ -295,6 +295,39 @@ class FileReply:
 
 
 @dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """Controller to agent: upload your log, as far as it was written between two instants.
+
+    container_url  with a signature that permits writing
+    directory      names of blobs begin with it and a slash
+    end            None: until now
+    """
+
+    request_id: int
+    container_url: str
+    directory: str
+    begin: datetime
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogsReply:
+    """Agent to controller: the answer to the LogsRequest of the same request_id.
+
+    error  "" or one of: no_log, failed, or a FileUpload… code
+    """
+
+    request_id: int
+    error: str = ""
+    reason: str = ""
+    file_count: int = 0
+
+
+Request = FileRequest | LogsRequest
+Reply = FileReply | LogsReply
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Either direction, when nothing else was sent for a heartbeat interval."""
 
@@ -309,6 +342,7 @@ ToAgent = (
     | RebootNode
     | Welcome
     | FileRequest
+    | LogsRequest
     | Ping
 )
 ToController = (
@@ -322,6 +356,7 @@ ToController = (
     | FilesKept
     | Hello
     | FileReply
+    | LogsReply
     | Ping
 )
 Message = ToAgent | ToController

@@ -32,7 +32,7 @@ from shoal_controller.operations import runs
 from shoal_controller.operations.context import Context
 from shoal_controller.store import applications, nodes, tasks
 from shoal_controller.store.database import Tx
-from shoal_protocol.messages import FileReply, FileRequest, Message
+from shoal_protocol.messages import Message, Reply, Request
 from shoal_protocol.sharedkey import SignedParts, sign
 from shoal_protocol.specs import ExitInfo
 
@@ -62,13 +62,13 @@ class NoLinks:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, Message]] = []
-        self.replies: list[FileReply] = []
-        self.requests: list[FileRequest] = []
+        self.replies: list[Reply] = []
+        self.requests: list[Any] = []
 
     def send(self, node_serial: int, message: Message) -> None:
         self.sent.append((node_serial, message))
 
-    async def request(self, node_serial: int, request: FileRequest) -> FileReply:
+    async def request(self, node_serial: int, request: Request) -> Reply:
         self.requests.append(request)
         if not self.replies:
             raise Unavailable("The node's agent is away.")

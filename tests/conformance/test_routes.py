@@ -13,7 +13,7 @@ from shoal_controller.api.offers import OFFERS, Kind, offer
 from shoal_controller.api.routes import ROUTES, Route, Router
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
-from shoal_protocol.messages import FileEntry, FileReply
+from shoal_protocol.messages import FileEntry, FileReply, LogsReply
 from tests.conformance.conftest import (
     VERSIONS,
     Caller,
@@ -138,6 +138,9 @@ CASES: Mapping[str, Case] = {
     "list_job_preparation_and_release_task_status": Case(
         409, code="JobPreparationTaskOrReleaseTaskNotSpecified"
     ),
+    "upload_node_logs": Case(
+        200, body={"containerUrl": "https://store/c?sig=x", "startTime": "2026-05-01"}
+    ),
     "get_remote_desktop": Case(409, code="OperationNotValidOnNode", version="2024-02-01.19.0"),
     "get_node_remote_login_settings": Case(409, code="OperationNotValidOnNode"),
     "create_node_user": Case(
@@ -165,7 +168,7 @@ CASES: Mapping[str, Case] = {
     ),
 }
 """By name of the row; enable_job has a test of its own, for a job is disabled in two steps."""
-WITH_BODY = ("create_task_collection",)
+WITH_BODY = ("create_task_collection", "upload_node_logs")
 """The rows that answer with a body and are no GET."""
 
 
@@ -263,6 +266,8 @@ async def test_a_row_answers_with_its_status_and_headers(
     caller.version = case.version
     if name.endswith("_task_file") or name.startswith(("list_task_f", "get_task_f")):
         arguments["taskId"] = "t1"
+    if name == "upload_node_logs":
+        house.links.replies = [LogsReply(0, file_count=1)]
     for method, path, body in case.steps:
         step = await caller.send(method, _fill(path, arguments), body)
         assert step.status < 300, step.body

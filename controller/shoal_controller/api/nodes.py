@@ -13,7 +13,7 @@ from shoal_controller.api.wire import node as wire
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import Listing
 from shoal_controller.core.odata import fields
-from shoal_controller.operations import nodes, pools
+from shoal_controller.operations import logs, nodes, pools
 
 
 async def list_nodes(call: Call) -> web.Response:
@@ -49,6 +49,16 @@ async def disable_scheduling(call: Call) -> web.Response:
     pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
     await nodes.disable_scheduling(call.ctx, pool_id, node_id, option)
     return call.done(200)
+
+
+async def upload_logs(call: Call) -> web.Response:
+    wanted = wire.read_logs(await call.document())
+    pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
+    directory, count = await logs.upload_logs(call.ctx, pool_id, node_id, wanted, call.request_id)
+    return call.entity(
+        "Microsoft.Azure.Batch.Protocol.Entities.UploadBatchServiceLogsResult",
+        {"virtualDirectoryName": directory, "numberOfFilesUploaded": count},
+    )
 
 
 async def list_extensions(call: Call) -> web.Response:

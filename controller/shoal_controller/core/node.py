@@ -157,6 +157,12 @@ _BUSY: Final[Mapping[NodeState, str]] = {
 }
 
 
+def check_reachable(node: Node) -> None:
+    """Raise Refused while a node's agent is not there to be asked for anything."""
+    if node.state in (NodeState.CREATING, NodeState.STARTING, NodeState.REBOOTING):
+        raise Refused(_BUSY[node.state])
+
+
 def check_takes_users(state: NodeState) -> None:
     """Raise Refused unless the users of a node that is shown so may be changed (semantics 3.7)."""
     if state not in (NodeState.IDLE, NodeState.RUNNING):

@@ -27,8 +27,8 @@ from shoal_protocol.codec import (
 )
 from shoal_protocol.messages import (
     PROTOCOL_VERSION,
-    FileReply,
     Hello,
+    Reply,
     RunTask,
     ToController,
     Welcome,
@@ -215,7 +215,7 @@ class Connection:
                     raise BadFrame(f"{type(entry.message).__name__} from an agent")
                 if entry.seq:
                     reliable.append(entry)
-                elif isinstance(entry.message, FileReply):
+                elif isinstance(entry.message, Reply):
                     link.reply(entry.message)
             if reliable:
                 await self._hand_on(reliable, len(frame))

@@ -9,18 +9,18 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from shoal_controller.clock import Clock
 from shoal_controller.core.errors import Unavailable
 from shoal_controller.links.events import NodeRef
 from shoal_protocol.link import LinkEnd
-from shoal_protocol.messages import FileReply, FileRequest, Message
+from shoal_protocol.messages import Message, Reply, Request
 
 REQUEST_TIMEOUT_S: Final = 30.0
-"""An agent that has not answered a file request by then is treated as unreachable."""
+"""An agent that has not answered a request by then is treated as unreachable."""
 REQUESTS_MAX: Final = 64
-"""So many file requests may wait for one node; more are refused until some are answered."""
+"""So many requests may wait for one node; more are refused until some are answered."""
 
 
 class Wire(Protocol):
@@ -57,12 +57,12 @@ class NodeLink:
     ref: NodeRef
     end: LinkEnd
     wire: Wire | None = None
-    replies: dict[int, asyncio.Future[FileReply]] = field(
-        default_factory=dict[int, "asyncio.Future[FileReply]"]
+    replies: dict[int, asyncio.Future[Any]] = field(
+        default_factory=dict[int, "asyncio.Future[Any]"]
     )
     bad_frame_count: int = 0
 
-    def reply(self, reply: FileReply) -> None:
+    def reply(self, reply: Reply) -> None:
         """Hand a reply to who waits for it; one that came too late is dropped."""
         waiting = self.replies.get(reply.request_id)
         if waiting is not None and not waiting.done():
@@ -111,17 +111,17 @@ class Registry:
             link.wire.wake()
 
     async def request(
-        self, account: str, serial: int, request: FileRequest, timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> FileReply:
+        self, account: str, serial: int, request: Request, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> Any:
         """Return the node's answer; raise Unavailable when none comes. Sets the request's id."""
         link = self._nodes.get((account, serial))
         if link is None or link.wire is None:
             raise Unavailable("the node is not connected now")
         if len(link.replies) >= REQUESTS_MAX:
-            raise Unavailable(f"{REQUESTS_MAX} file requests already wait for the node")
+            raise Unavailable(f"{REQUESTS_MAX} requests already wait for the node")
         self._request_count += 1
         request = replace(request, request_id=self._request_count)
-        waiting: asyncio.Future[FileReply] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         link.replies[request.request_id] = waiting
         try:
             self.send(account, serial, request)
@@ -167,8 +167,8 @@ class AccountLinks:
         self.registry.send(self.account, node_serial, message)
 
     async def request(
-        self, node_serial: int, request: FileRequest, timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> FileReply:
+        self, node_serial: int, request: Request, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> Any:
         """Return the node's answer or raise Unavailable; see Registry.request."""
         return await self.registry.request(self.account, node_serial, request, timeout_s)
 

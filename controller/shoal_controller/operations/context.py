@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from shoal_controller.clock import Clock
 from shoal_controller.core.account import Account
@@ -22,7 +22,7 @@ from shoal_controller.core.scheduler import Limits
 from shoal_controller.core.task import TaskResult, TaskState
 from shoal_controller.store import jobs, nodes, pools, tasks
 from shoal_controller.store.database import Database, Tx
-from shoal_protocol.messages import FileReply, FileRequest, Message
+from shoal_protocol.messages import Message, Request
 
 T = TypeVar("T")
 
@@ -39,8 +39,8 @@ class Links(Protocol):
         """Queue a message; a reliable one waits for the agent if it is away."""
         ...
 
-    async def request(self, node_serial: int, request: FileRequest) -> FileReply:
-        """Ask and wait; raise Unavailable when the agent is away or silent."""
+    async def request(self, node_serial: int, request: Request) -> Any:
+        """Ask and wait for the reply of that kind; raise Unavailable when none comes."""
         ...
 
     def forget(self, node_serial: int) -> None:

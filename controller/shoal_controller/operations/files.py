@@ -9,7 +9,7 @@ from typing import Final
 
 from shoal_controller.core.errors import Refused, Unavailable
 from shoal_controller.core.ids import fold, job_directory
-from shoal_controller.core.node import NodeState
+from shoal_controller.core.node import check_reachable
 from shoal_controller.core.task import TaskState
 from shoal_controller.operations.context import Context
 from shoal_controller.operations.nodes import get_node
@@ -116,9 +116,7 @@ async def _place(ctx: Context, root: FileRoot) -> tuple[int, str]:
     """Return the node's serial and the directory that paths are relative to."""
     if isinstance(root, NodeRoot):
         view = await get_node(ctx, root.pool_id, root.node_id)
-        if view.node.state in (NodeState.CREATING, NodeState.STARTING, NodeState.REBOOTING):
-            code = {NodeState.CREATING: "NodeBeingCreated", NodeState.STARTING: "NodeBeingStarted"}
-            raise Refused(code.get(view.node.state, "NodeBeingRebooted"))
+        check_reachable(view.node)
         return view.node.serial, ""
     job, task = await get_task(ctx, root.job_id, root.task_id)
     if task.node_id is None or (task.is_placed and task.state == TaskState.ACTIVE):

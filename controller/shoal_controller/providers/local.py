@@ -266,6 +266,7 @@ def _write_settings(folder: Path, controller_url: str, more: Mapping[str, int | 
         "root": str(folder / "root"),
         "private_dir": str(folder / "private"),
         "join_token_file": str(folder / "join_token"),
+        "log_file": str(folder / "agent.log"),
         **more,
     }
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):

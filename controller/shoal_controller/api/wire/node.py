@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from shoal_controller.api.wire.common import read_user_name, write_failure, write_start_task
+from shoal_controller.api.wire.common import (
+    read_url,
+    read_user_name,
+    write_failure,
+    write_start_task,
+)
 from shoal_controller.api.wire.table import Document, Property, Structure, written_pairs
 from shoal_controller.api.wire.task import write_execution
 from shoal_controller.api.wire.values import boolean, instant, one_of, text, timestamp
 from shoal_controller.core.errors import invalid_property
 from shoal_controller.core.node import NodeState, StartTaskInfo
 from shoal_controller.core.pool import DeallocationOption, Pool
+from shoal_controller.operations.logs import LogsWanted
 from shoal_controller.operations.nodes import NodeView
 
 _YOUNG: Final = (NodeState.CREATING, NodeState.STARTING)
@@ -154,6 +160,26 @@ def check_user(document: Document) -> None:
 def check_user_update(document: Document) -> None:
     """Raise Refused unless a document says what a user is to become."""
     _USER_UPDATE.read(document, "user")
+
+
+# --- logs -----------------------------------------------------------------------------------------
+
+_LOGS: Final = Structure(
+    (
+        Property("containerUrl", "container_url", read_url, is_required=True),
+        Property("startTime", "begin", instant, is_required=True),
+        Property("endTime", "end", instant),
+    ),
+    not_built=frozenset({"identityReference"}),
+)
+
+
+def read_logs(document: Document) -> LogsWanted:
+    """Return which logs to upload, and where to."""
+    wanted = LogsWanted(**_LOGS.read(document, "body"))
+    if wanted.end is not None and wanted.end < wanted.begin:
+        raise invalid_property("endTime", document["endTime"], "It is before startTime.")
+    return wanted
 
 
 # --- actions --------------------------------------------------------------------------------------

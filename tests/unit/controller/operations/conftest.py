@@ -24,7 +24,7 @@ from shoal_controller.store import nodes
 from shoal_controller.store import tasks as task_rows
 from shoal_controller.store.database import Tx
 from shoal_protocol.codec import Entry
-from shoal_protocol.messages import FileReply, FileRequest, HeldRun, Hello, Message
+from shoal_protocol.messages import HeldRun, Hello, Message, Request
 from shoal_protocol.specs import NodeConfig, RunId
 from tests.builders import NOON, a_node
 
@@ -52,7 +52,7 @@ class Told:
     def send(self, node_serial: int, message: Message) -> None:
         self.messages.append((node_serial, message))
 
-    async def request(self, node_serial: int, request: FileRequest) -> FileReply:
+    async def request(self, node_serial: int, request: Request) -> Any:
         raise Unavailable("nobody is there")
 
     def forget(self, node_serial: int) -> None:
