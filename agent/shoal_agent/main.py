@@ -41,7 +41,7 @@ from shoal_agent.logs import LogUploader
 from shoal_agent.runner import Runner, read_clock
 from shoal_agent.spawnerclient import SpawnerClient, SpawnerUnreachable
 from shoal_agent.stepping import Steps
-from shoal_agent.tree import make_tree, task_directories
+from shoal_agent.tree import make_tree, task_directories, wipe_tree
 from shoal_agent.users import Users, UsersFailed
 from shoal_protocol.link import LinkEnd
 from shoal_protocol.messages import PROTOCOL_VERSION, Hello, LogsRequest, Request
@@ -167,6 +167,7 @@ async def _build(
         users, transfers, config.root, Path(paths.removed), config.transfers_max, runner.step_ended
     )
     runner.make_tree = lambda: make_tree(paths, users.is_making)
+    runner.wipe_tree = lambda: wipe_tree(paths)
     files = FileServer(root, runner.reply)
     logs = LogUploader(config.log_file, session, runner.reply)
 

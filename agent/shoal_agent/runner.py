@@ -85,6 +85,7 @@ class Runner:
     on_redial    called when a new connection is wanted
     on_request   called with the controller's requests
     make_tree    makes what is missing of the node's directories, quickly; may raise OSError
+    wipe_tree    puts aside whatever is in them, quickly; may raise OSError
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Runner:
         self.on_redial: Callable[[], None] = lambda: None
         self.on_request: Callable[[Request], None] = lambda _: None
         self.make_tree: Callable[[], None] = lambda: None
+        self.wipe_tree: Callable[[], None] = lambda: None
         self.spawner: SpawnerClient | None = None
         self.steps: Steps | None = None
         # What happened, and between it how far the controller's messages go: (seq, its life).
@@ -385,6 +387,13 @@ class Runner:
                 break
             except (SpawnerUnreachable, OSError) as error:
                 logger.error("%s", error)
+                await asyncio.sleep(SPAWNER_RETRY_S)
+        while self._core.must_wipe:
+            try:
+                self.wipe_tree()
+                break
+            except OSError as error:
+                logger.error("the node's tree cannot be emptied, trying again: %s", error)
                 await asyncio.sleep(SPAWNER_RETRY_S)
         try:
             self.make_tree()  # after a reboot no task is left that could take it away again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,30 @@ def make_tree(paths: NodePaths, is_for_users: bool) -> None:
     for name, mode in _MODES:
         _make(Path(getattr(paths, name)), mode)
     _make(Path(paths.shared), SHARED_MODE_FOR_USERS if is_for_users else SHARED_MODE)
+
+
+def wipe_tree(paths: NodePaths) -> None:
+    """Put aside all that is in the tree, for the trash to be emptied. Blocks; raises OSError.
+
+    What is in the trash already stays there.
+    """
+    removed = Path(paths.removed)
+    removed.mkdir(parents=True, exist_ok=True)
+    for folder, kept in ((Path(paths.root), Path(paths.volatile)), (Path(paths.volatile), removed)):
+        aside = Path(tempfile.mkdtemp(dir=removed))
+        for path in list(folder.iterdir()):
+            if path != kept:
+                _put_aside(path, aside / path.name)
+
+
+def _put_aside(path: Path, target: Path) -> None:
+    try:
+        path.rename(target)
+    except PermissionError:
+        if path.is_symlink() or not path.is_dir():
+            raise
+        path.chmod(0o700)  # a directory that its task closed even to itself
+        path.rename(target)
 
 
 def task_directories(paths: NodePaths) -> Iterator[tuple[str, str]]:

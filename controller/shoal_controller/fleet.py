@@ -22,6 +22,10 @@ class Fleet:
         """Make the node, or find the one an interrupted call made; return what to keep of it."""
         return await self._provider.create(NodeOrder(node.id, join_token))
 
+    async def stop(self, node: Node) -> None:
+        """End all processes of the node and keep its files; `create` starts it again."""
+        await self._provider.stop(node.id, node.provider_state)
+
     async def delete(self, node: Node) -> None:
         """Make the node vanish with all its processes and files; harmless when it is gone."""
         await self._provider.delete(node.id, node.provider_state)

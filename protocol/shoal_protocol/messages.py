@@ -137,10 +137,11 @@ class TasksGone:
 @dataclass(frozen=True, slots=True)
 class RebootNode:
     """End all tasks, stop the spawner, start again under a new boot id. Task directories and
-    `shared` stay.
+    `shared` stay, unless the node is to be wiped: then nothing of its tree does.
     """
 
     boot_id: str  # the boot that is to end: a repeat after the reboot changes nothing
+    wipes: bool = False
 
 
 # --- agent to controller --------------------------------------------------------------------------

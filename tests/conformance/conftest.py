@@ -87,6 +87,9 @@ class PaperFleet:
     async def create(self, node: Node, join_token: str) -> Mapping[str, Any]:
         return {}
 
+    async def stop(self, node: Node) -> None:
+        pass
+
     async def delete(self, node: Node) -> None:
         pass
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from shoal_controller.loops.pools import reconcile_pools
 from shoal_controller.operations.reports import agent_entries
 from shoal_controller.store import nodes
 from shoal_protocol.codec import Entry
-from shoal_protocol.messages import FileReply, NodeReport
+from shoal_protocol.messages import FileReply, NodeReport, RebootNode
 from shoal_protocol.specs import ErrorCategory, FailureInfo
 from tests.conformance.conftest import (
     Caller,
     House,
+    PaperFleet,
     job_body,
     pool_body,
     task_body,
@@ -119,11 +121,52 @@ async def test_a_node_is_rebooted_before_the_answer_says_so(caller: Caller, node
     assert (again.status, again.code) == (409, "NodeBeingRebooted")
 
 
+async def test_a_node_is_reimaged_under_a_name_of_its_own(
+    house: House, caller: Caller, node: str
+) -> None:
+    answer = await caller.post(f"{node}/reimage", {"nodeReimageOption": "terminate"})
+    assert answer.status == 202
+    assert answer.headers["DataServiceId"] == f"{caller.base}{node}/reimage"
+    assert (await caller.get(node)).json["state"] == "reimaging"
+    assert [message for _, message in house.links.sent] == [RebootNode("", wipes=True)]
+    for action in ("reboot", "reimage", "deallocate"):
+        again = await caller.post(f"{node}/{action}")
+        assert (again.status, again.code) == (409, "NodeBeingReimaged")
+    (counts,) = (await caller.get("/nodecounts")).json["value"]
+    assert counts["dedicated"]["reimaging"] == counts["dedicated"]["total"] == 1
+
+
+async def test_a_node_is_deallocated_and_started(house: House, caller: Caller, node: str) -> None:
+    fleet = PaperFleet()
+    early = await caller.post(f"{node}/start")
+    assert (early.status, early.code) == (409, "OperationNotValidOnNode")
+    answer = await caller.post(f"{node}/deallocate", {"nodeDeallocateOption": "requeue"})
+    assert answer.status == 202
+    assert (await caller.get(node)).json["state"] == "deallocating"
+    await reconcile_pools(house.ctx, fleet)
+    assert (await caller.get(node)).json["state"] == "deallocated"
+    for action in ("reboot", "reimage", "deallocate"):
+        refused = await caller.post(f"{node}/{action}")
+        assert (refused.status, refused.code) == (409, "OperationNotValidOnNode")
+    assert (await caller.get(f"{node}/files")).code == "OperationNotValidOnNode"
+    (counts,) = (await caller.get("/nodecounts")).json["value"]
+    assert counts["dedicated"]["deallocated"] == counts["dedicated"]["total"] == 1
+    answer = await caller.post(f"{node}/start")
+    assert answer.status == 202
+    assert answer.headers["DataServiceId"] == f"{caller.base}{node}/start"
+    assert (await caller.get(node)).json["state"] == "starting"
+    await reconcile_pools(house.ctx, fleet)
+    again = await caller.post(f"{node}/start")
+    assert (again.status, again.code) == (409, "NodeBeingStarted")
+
+
 @pytest.mark.parametrize(
     ("action", "body", "code"),
     [
         ("reboot", {"nodeRebootOption": "now"}, "InvalidPropertyValue"),
         ("reboot", {"nodeReimageOption": "requeue"}, "UnsupportedProperty"),
+        ("reimage", {"nodeReimageOption": "now"}, "InvalidPropertyValue"),
+        ("deallocate", {"nodeRebootOption": "requeue"}, "UnsupportedProperty"),
         (
             "disablescheduling",
             {"nodeDisableSchedulingOption": "retaineddata"},

@@ -150,6 +150,65 @@ async def test_a_reboot_ends_everything_keeps_files_and_runs_the_start_task_agai
         await node.end()
 
 
+async def test_a_wiped_node_begins_anew_with_its_start_task_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    node = await started(tmp_path, StartTaskSpec(COUNTING.format(then="echo x > wd-file")))
+    try:
+        first = await node.controller.ready()
+        done = node.run("/bin/true")
+        await node.controller.results(done)
+        closed = node.root / "volatile" / "closed"
+        closed.mkdir()
+        closed.chmod(0)
+        (node.root / "shared" / "link").symlink_to("/etc")
+        node.run("/bin/sleep 1000")
+        await node.controller.hear(RunStarted)
+        node.controller.tell(RebootNode(first.boot_id, wipes=True))
+        await node.controller.hear(RunLost)
+        await node.controller.until(
+            lambda: any(
+                r.ready and r.boot_id != first.boot_id for r in node.controller.all(NodeReport)
+            )
+        )
+        assert (node.root / "shared" / "starts").read_text() == "run\n"
+        assert [path.name for path in (node.root / "shared").iterdir()] == ["starts"]
+        assert list((node.root / "workitems").iterdir()) == []
+        assert not closed.exists()
+        again = node.run("/bin/true", serial=done.serial, attempt=2)
+        await node.controller.results(again)
+        assert node.task(again).exists()
+        node.kill()  # the next agent does not do it once more
+        node.start()
+        await node.controller.results(node.run("/bin/true"))
+        assert node.task(again).exists()
+        async with asyncio.timeout(30):
+            while any((node.root / "volatile" / "removed").iterdir()):
+                await asyncio.sleep(0.1)
+    finally:
+        await node.end()
+
+
+async def test_a_wipe_that_the_agent_did_not_survive_is_done_by_the_next_one(
+    node: AgentNode,
+) -> None:
+    first = await node.controller.ready()
+    (node.root / "shared" / "old").write_text("old")
+    spawner = node.spawner_pid()
+    os.kill(spawner, signal.SIGSTOP)
+    node.controller.tell(RebootNode(first.boot_id, wipes=True))
+    await node.controller.until(lambda: not node.controller.link.unacked_messages)
+    node.kill()
+    assert (node.root / "shared" / "old").exists()
+    os.kill(spawner, signal.SIGCONT)
+    node.start()
+    await node.controller.until(
+        lambda: any(r.ready and r.boot_id != first.boot_id for r in node.controller.all(NodeReport))
+    )
+    assert list((node.root / "shared").iterdir()) == []
+    await node.controller.results(node.run("/bin/true"))
+
+
 async def test_a_reboot_makes_the_nodes_directories_anew(node: AgentNode) -> None:
     first = await node.controller.ready()
     gone = [node.root / name for name in ("shared", "startup", "workitems", "volatile")]

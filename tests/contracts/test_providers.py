@@ -110,6 +110,30 @@ async def test_a_created_node_runs_and_a_deleted_one_leaves_no_process_and_no_fi
         await order.delete(NODE, state)  # what is not there is unmade
 
 
+async def test_a_stopped_node_keeps_its_files_and_runs_again_when_it_is_ordered(folder: Path):
+    async with a_provider(folder) as provider:
+        order: Provider = provider
+        state = await order.create(NodeOrder(NODE, "token-1"))
+        members = await family(folder)
+        kept = folder / NODE / "root" / "kept"
+        kept.write_text("kept")
+        await order.stop(NODE, state)
+        assert not any(processes.is_alive(process) for process in members)
+        assert not (await order.list())[NODE].is_alive
+        await order.stop(NODE, state)
+    async with a_provider(folder) as provider:  # a controller that starts does not start it
+        await asyncio.sleep(0.3)
+        assert not await is_listed_alive(provider)
+        before = await pid(folder, "agent")
+        await provider.create(NodeOrder(NODE, "token-2"))
+        assert await pid(folder, "agent", before) != before
+        assert kept.read_text() == "kept"
+        await provider.stop(NODE, {})
+        await provider.delete(NODE, {})
+        assert names(folder) == []
+        await provider.stop(NODE, {})  # what is not there does not run
+
+
 async def test_secrets_are_readable_by_nobody_else_and_the_environment_is_a_chosen_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -142,6 +142,7 @@ class SimProvider:
             world.nodes[order.node_id] = node
             world.trace("node made", label)
         node.token = order.join_token
+        node.is_stopped = False
         node.start_agent()
         world.crash_point("controller", "node made, not noted")
         await world.pause(0.5)
@@ -152,6 +153,15 @@ class SimProvider:
             node.node_id: ProvidedNode(node.node_id, {"label": node.label}, True)
             for node in self._world.nodes.values()
         }
+
+    async def stop(self, node_id: str, state: Mapping[str, Any]) -> None:
+        world = self._world
+        await world.pause(0.5)
+        node = world.nodes.get(node_id)
+        if node is not None:
+            world.trace("node stopped", node.label)
+            node.stop()
+        world.crash_point("controller", "node stopped, not noted")
 
     async def delete(self, node_id: str, state: Mapping[str, Any]) -> None:
         world = self._world

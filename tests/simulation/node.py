@@ -58,7 +58,7 @@ class SimNode:
         self.node_id = node_id
         self.token = token
         self.key = ""
-        self.is_deleted = False
+        self.is_deleted = self.is_stopped = False
         self.machine_count = 1
         self.spawner_count = 0
         self.spawner: SimSpawner | None = None
@@ -71,7 +71,7 @@ class SimNode:
 
     def start_agent(self) -> None:
         """Start the agent, unless it lives or the node is gone."""
-        if self.agent is None and not self.is_deleted:
+        if self.agent is None and not self.is_deleted and not self.is_stopped:
             self.world.trace("agent starts", self.label)
             self.disturbed()
             self.agent = Agent(self)
@@ -128,9 +128,17 @@ class SimNode:
             self.spawner.die()
         self.kill_agent()
 
+    def stop(self) -> None:
+        """End all that runs on the node, until it is started again."""
+        self.is_stopped = True
+        self._end()
+
     def delete(self) -> None:
         """Unmake the node with all that runs on it."""
         self.is_deleted = True
+        self._end()
+
+    def _end(self) -> None:
         if self.agent is not None:
             self.agent.die()
             self.agent = None

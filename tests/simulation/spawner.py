@@ -232,7 +232,7 @@ class SimSpawnerClient:
 
     async def connect(self) -> Snapshot:
         await self._world.pause(0.05)
-        if self._node.is_deleted:
+        if self._node.is_deleted or self._node.is_stopped:
             raise SpawnerUnreachable("the node is gone")
         spawner = self._node.find_spawner()
         spawner.listener = self._node.in_agent(self._on_events)

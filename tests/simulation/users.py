@@ -16,7 +16,7 @@ from shoal_controller.core.job import (
     JobState,
     TaskFailureMode,
 )
-from shoal_controller.core.node import NodeState, SchedulingState
+from shoal_controller.core.node import NodeAction, NodeState, SchedulingState
 from shoal_controller.core.pool import DeallocationOption, NodeFillType, PoolDefinition
 from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition
 from shoal_controller.operations import jobs, nodes, pools, tasks
@@ -107,7 +107,7 @@ class PoolStory(Story):
         await self._create()
         actions = {
             "resize": 3.0, "stop_resize": 0.5, "remove": 1.0, "toggle": 2.0, "reboot": 1.5,
-            "recreate": 0.4, "patch": 0.5,
+            "recreate": 0.4, "patch": 0.5, "deallocate": 0.7, "start": 1.5,
         }  # fmt: skip
         if self.world.is_gentle:
             actions = {"grow": 2.0, "resize": 1.0, "remove": 1.0, "toggle": 2.0, "reboot": 1.0}
@@ -132,7 +132,9 @@ class PoolStory(Story):
                     lambda c, n=node_id: nodes.enable_scheduling(c, self.id, n),
                 )
             if node.state in (NodeState.START_TASK_FAILED, NodeState.WAITING_FOR_START_TASK):
-                await self._reboot_node(node_id, DeallocationOption.REQUEUE)
+                await self._restart(node_id, NodeAction.REBOOT, DeallocationOption.REQUEUE)
+            elif node.state == NodeState.DEALLOCATED:
+                await self._restart(node_id, NodeAction.START, DeallocationOption.REQUEUE)
 
     async def _create(self) -> None:
         definition = PoolDefinition(
@@ -224,12 +226,24 @@ class PoolStory(Story):
     async def _reboot(self) -> None:
         found = await self._nodes()
         if found:
-            await self._reboot_node(self.rng.choice(found).node.id, self.option())
+            action = self.rng.choice((NodeAction.REBOOT, NodeAction.REIMAGE))
+            await self._restart(self.rng.choice(found).node.id, action, self.option())
 
-    async def _reboot_node(self, node_id: str, option: DeallocationOption) -> None:
+    async def _deallocate(self) -> None:
+        found = await self._nodes()
+        if found:
+            chosen = self.rng.choice(found).node.id
+            await self._restart(chosen, NodeAction.DEALLOCATE, self.option())
+
+    async def _start(self) -> None:
+        for view in await self._nodes():
+            if view.state == NodeState.DEALLOCATED:
+                await self._restart(view.node.id, NodeAction.START, self.option())
+
+    async def _restart(self, node_id: str, action: NodeAction, option: DeallocationOption) -> None:
         await self.ask(
-            f"reboot {self.world.labels.get(node_id)}, {option}",
-            lambda c: nodes.reboot_node(c, self.id, node_id, option),
+            f"{action} {self.world.labels.get(node_id)}, {option}",
+            lambda c: nodes.restart_node(c, self.id, node_id, action, option),
         )
 
     async def _recreate(self) -> None:

@@ -139,6 +139,7 @@ class AgentCore:
                     self._removed.add((job_id, task_id))
                 case SpawnerLife(life, machine):
                     self._life = life
+                    self._note_wipe()
                 case Boot():
                     self._life = ""
                     self.runs.replay_boot()
@@ -164,6 +165,11 @@ class AgentCore:
     def must_stop_spawner(self) -> bool:
         """Whether a spawner that is found alive belongs to a boot that was to end."""
         return not self._life and bool(self.node.boot_id)
+
+    @property
+    def must_wipe(self) -> bool:
+        """Whether the tree is to be emptied before the present boot's spawner serves."""
+        return self.node.must_wipe
 
     @property
     def next_due_s(self) -> float | None:
@@ -229,7 +235,7 @@ class AgentCore:
             return
         self._is_rebooting = True
         self._life = ""
-        self.node.boot(self._setting.new_id(), clock)
+        self.node.boot(self._setting.new_id(), clock, message.wipes)
         self.runs.doom()
         self._out.add(RestartSpawner())
 
@@ -250,6 +256,8 @@ class AgentCore:
                 self.node.boot(self._setting.new_id(), clock)
             self._life = event.life
             self._out.append(SpawnerLife(event.life, self._setting.machine))
+            if self._note_wipe():
+                self._trash_s = clock.s
             self.runs.spawner_replaced(clock)
             self.node.spawner_lost()
             if self._is_rebooting:
@@ -265,6 +273,15 @@ class AgentCore:
         row = held.get(self.node.key)
         if row is not None and row.end is not None:
             self.replay_event(row.end, clock)
+
+    def _note_wipe(self) -> bool:
+        """A spawner serves: a tree that was to be emptied before is empty; return whether so."""
+        if not self.node.must_wipe:
+            return False
+        self.node.must_wipe = False
+        self.directories.clear()
+        self.runs.forget_jobs()
+        return True
 
     def replay_event(self, event: Event, clock: Clock) -> None:
         """Treat a stored event as if it came now."""

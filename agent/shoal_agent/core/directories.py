@@ -104,6 +104,13 @@ class Directories:
             del self._job_counts[key[0]]
         return True
 
+    def clear(self) -> None:
+        """All are gone with the tree."""
+        self._all.clear()
+        self._by_serial.clear()
+        self._due.clear()
+        self._job_counts.clear()
+
     def next_due_s(self) -> float | None:
         """When the next directory's retention ends."""
         while self._due:

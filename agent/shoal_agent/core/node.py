@@ -73,6 +73,7 @@ class Node:
         self._out = out
         self.boot_id = ""
         self.booted_at: datetime | None = None
+        self.must_wipe = False  # the tree, before this boot's spawner serves
         self.config: NodeConfig | None = None
         self.accounts: Mapping[str, Account] | None = None
         self.is_ready = False
@@ -114,7 +115,7 @@ class Node:
         records: list[Record] = []
         if self.config is not None and not self._is_configured:
             records.append(Configured(self.config))
-        records.append(Boot(self.boot_id, self.booted_at))
+        records.append(Boot(self.boot_id, self.booted_at, self.must_wipe))
         if self._is_configured and self.config is not None:
             # The first one of a boot settles the start task, a later one everything else.
             assert self._first is not None
@@ -141,9 +142,9 @@ class Node:
         """When `tick` has something to do; without accounts it has nothing, however late it is."""
         return None if self.accounts is None else self._retry_at_s
 
-    def boot(self, boot_id: str, clock: Clock) -> None:
+    def boot(self, boot_id: str, clock: Clock, wipes: bool = False) -> None:
         """A new boot begins; nothing runs before the controller has given a configuration."""
-        record = Boot(boot_id, clock.now)
+        record = Boot(boot_id, clock.now, wipes)
         self._out.append(record)
         self._reset(record)
         self.report()
@@ -269,7 +270,7 @@ class Node:
     # --- inside -----------------------------------------------------------------------------------
 
     def _reset(self, boot: Boot) -> None:
-        self.boot_id, self.booted_at = boot.boot_id, boot.at
+        self.boot_id, self.booted_at, self.must_wipe = boot.boot_id, boot.at, boot.wipes
         self.is_ready = self._is_configured = self._has_step = False
         self._errors = ()
         self._start_spec = self._began = self._ended = self._retry_at_s = self._first = None

@@ -109,10 +109,14 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A new start of the node: all processes of earlier ones are gone, or are to be killed."""
+    """A new start of the node: all processes of earlier ones are gone, or are to be killed.
+
+    wipes  it begins with an empty tree; done by the time that a spawner serves it
+    """
 
     boot_id: str
     at: datetime
+    wipes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

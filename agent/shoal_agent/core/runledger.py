@@ -132,6 +132,10 @@ class RunLedger:
         """The job's directory may be gone."""
         self._jobs.discard(job_id)
 
+    def forget_jobs(self) -> None:
+        """All jobs' directories are gone with the tree."""
+        self._jobs.clear()
+
     def flush(self) -> None:
         """Write down together what was forgotten in one batch."""
         if self._forgotten:

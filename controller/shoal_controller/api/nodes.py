@@ -12,7 +12,9 @@ from shoal_controller.api.paging import page_size
 from shoal_controller.api.wire import node as wire
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import Listing
+from shoal_controller.core.node import NodeAction
 from shoal_controller.core.odata import fields
+from shoal_controller.core.pool import DeallocationOption
 from shoal_controller.operations import logs, nodes, pools
 
 
@@ -36,10 +38,28 @@ async def get_node(call: Call) -> web.Response:
 
 
 async def reboot_node(call: Call) -> web.Response:
-    document = await call.document(is_optional=True)
-    option = wire.read_option(document, "nodeRebootOption", keeps_data=True)
+    return await _restart(call, NodeAction.REBOOT, "nodeRebootOption")
+
+
+async def reimage_node(call: Call) -> web.Response:
+    return await _restart(call, NodeAction.REIMAGE, "nodeReimageOption")
+
+
+async def deallocate_node(call: Call) -> web.Response:
+    return await _restart(call, NodeAction.DEALLOCATE, "nodeDeallocateOption")
+
+
+async def start_node(call: Call) -> web.Response:
+    return await _restart(call, NodeAction.START)
+
+
+async def _restart(call: Call, action: NodeAction, option_name: str | None = None) -> web.Response:
+    option = DeallocationOption.REQUEUE
+    if option_name is not None:
+        document = await call.document(is_optional=True)
+        option = wire.read_option(document, option_name, keeps_data=True)
     pool_id, node_id = call.arguments["poolId"], call.arguments["nodeId"]
-    await nodes.reboot_node(call.ctx, pool_id, node_id, option)
+    await nodes.restart_node(call.ctx, pool_id, node_id, action, option)
     return call.done(202)
 
 

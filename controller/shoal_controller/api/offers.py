@@ -68,6 +68,11 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "create_node_user": _NO_LOGINS,
     "delete_node_user": _NO_LOGINS,
     "replace_node_user": _NO_LOGINS,
+    "reimage_node": Offer(
+        Kind.DONE,
+        "On virtual machine pools too: the node's tree is emptied, its machine stays.",
+    ),
+    "deallocate_node": Offer(Kind.DONE, "The node's processes end, its files stay."),
     "list_node_extensions": Offer(
         Kind.DONE, "Always empty: pools that want extensions are refused."
     ),

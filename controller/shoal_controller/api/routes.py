@@ -221,7 +221,13 @@ ROUTES: Final[Sequence[Route]] = (
     # nodes
     Route("list_nodes", "GET", f"{_POOL}/nodes", nodes.list_nodes),
     Route("get_node", "GET", _NODE, nodes.get_node),
-    Route("deallocate_node", "POST", f"{_NODE}/deallocate", since="2024-07-01.20.0"),
+    Route(
+        "deallocate_node",
+        "POST",
+        f"{_NODE}/deallocate",
+        nodes.deallocate_node,
+        since="2024-07-01.20.0",
+    ),
     Route(
         "disable_node_scheduling", "POST", f"{_NODE}/disablescheduling", nodes.disable_scheduling
     ),
@@ -234,14 +240,14 @@ ROUTES: Final[Sequence[Route]] = (
         until="2024-02-01.19.0",
     ),
     Route("reboot_node", "POST", f"{_NODE}/reboot", nodes.reboot_node),
-    Route("reimage_node", "POST", f"{_NODE}/reimage"),
+    Route("reimage_node", "POST", f"{_NODE}/reimage", nodes.reimage_node),
     Route(
         "get_node_remote_login_settings",
         "GET",
         f"{_NODE}/remoteloginsettings",
         logins.get_remote_login,
     ),
-    Route("start_node", "POST", f"{_NODE}/start", since="2024-07-01.20.0"),
+    Route("start_node", "POST", f"{_NODE}/start", nodes.start_node, since="2024-07-01.20.0"),
     Route(
         "upload_node_logs",
         "POST",

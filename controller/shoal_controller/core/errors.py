@@ -179,6 +179,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "NodeBeingCreated": (409, "The specified node is being created."),
     "NodeBeingStarted": (409, "The specified node is being started."),
     "NodeBeingRebooted": (409, "The specified node is being rebooted."),
+    "NodeBeingReimaged": (409, "The specified node is being reimaged."),
     "NodeStateUnusable": (409, "The specified node is in an unusable state."),
     "NodeAlreadyInTargetSchedulingState": (
         409,

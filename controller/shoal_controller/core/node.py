@@ -28,9 +28,12 @@ class NodeState(StrEnum):
     RUNNING = "running"
     OFFLINE = "offline"
     REBOOTING = "rebooting"
+    REIMAGING = "reimaging"
     UNUSABLE = "unusable"
     UNKNOWN = "unknown"
     LEAVING_POOL = "leavingpool"
+    DEALLOCATING = "deallocating"
+    DEALLOCATED = "deallocated"
 
 
 class SchedulingState(StrEnum):
@@ -38,6 +41,15 @@ class SchedulingState(StrEnum):
 
     ENABLED = "enabled"
     DISABLED = "disabled"
+
+
+class NodeAction(StrEnum):
+    """What a user wants done with a node as soon as nothing keeps it."""
+
+    REBOOT = "reboot"
+    REIMAGE = "reimage"
+    DEALLOCATE = "deallocate"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,8 @@ class Node:
     state           IDLE stands for idle, running and offline: see `shown_state`
     key_hash        of the key its agent holds, once it joined; join_token_hash before that
     provider_state  one JSON value that the pool's provider keeps with it
-    pending         a reboot or removal that waits for its tasks: the option asked for
+    pending         something that waits for its tasks: the option asked for
+    action          what is pending, unless it leaves its pool; kept until the next one
     start_task      the definition that it runs, which may be older than the pool's
     """
 
@@ -82,6 +95,7 @@ class Node:
     key_hash: bytes = b""
     provider_state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     pending: DeallocationOption | None = None
+    action: NodeAction = NodeAction.REBOOT
     start_task: StartTaskSpec | None = None
     start_task_info: StartTaskInfo | None = None
     errors: tuple[FailureInfo, ...] = ()
@@ -97,7 +111,10 @@ REBOOTABLE: Final = frozenset(
         NodeState.WAITING_FOR_START_TASK,
     }
 )
-"""Stored states in which a reboot may be asked for (semantics 3.3)."""
+"""Stored states in which a reboot or reimage may be asked for (semantics 3.3)."""
+AWAY: Final = frozenset({NodeState.LEAVING_POOL, NodeState.DEALLOCATING, NodeState.DEALLOCATED})
+"""Stored states that a node keeps whatever its agent tells: it is on its way out, or stopped."""
+RESTARTING: Final = frozenset({NodeState.REBOOTING, NodeState.REIMAGING})
 
 
 def moved(node: Node, state: NodeState, now: datetime) -> Node:
@@ -119,6 +136,11 @@ def shown_as(state: NodeState, scheduling_state: SchedulingState, running_count:
     return NodeState.OFFLINE if scheduling_state == SchedulingState.DISABLED else NodeState.IDLE
 
 
+def is_being_started(node: Node) -> bool:
+    """Return whether its provider has yet to start a node that was deallocated."""
+    return node.pending is not None and node.action == NodeAction.START
+
+
 def takes_tasks(node: Node) -> bool:
     """Return whether new tasks may be placed on the node, its slots aside."""
     return (
@@ -128,39 +150,59 @@ def takes_tasks(node: Node) -> bool:
     )
 
 
-def check_rebootable(node: Node) -> None:
-    """Raise Refused unless a reboot may be asked for.
+def restart(node: Node, action: NodeAction, option: DeallocationOption, now: datetime) -> Node:
+    """Return `node` with a reboot, reimage, deallocation or start that is to come.
 
-    One that still waits for its tasks may be asked for again: the new option takes its place.
+    option   what becomes of its tasks
+    raises   Refused in a state that does not allow it
+    A reboot that still waits for its tasks may be asked for again, or a reimage instead.
     """
-    if node.state in REBOOTABLE:
-        return
-    match node.state:
-        case NodeState.CREATING:
-            raise Refused("NodeBeingCreated")
-        case NodeState.STARTING:
-            raise Refused("NodeBeingStarted")
-        case NodeState.REBOOTING:
-            raise Refused("NodeBeingRebooted")
-        case _:
-            raise Refused(
-                "OperationNotValidOnNode",
-                Reason=f"Node '{node.id}' is {node.state}: it cannot be rebooted now.",
-            )
+    states = _FROM.get(action, REBOOTABLE)
+    if node.state not in states:
+        if node.state in _BEING:
+            raise Refused(_BUSY[node.state])
+        allowed = ", ".join(sorted(states))
+        raise Refused(
+            "OperationNotValidOnNode",
+            Reason=f"Node '{node.id}' is {node.state}: '{action}' needs one of {allowed}.",
+        )
+    target = _AT_ONCE.get(action, node.state)
+    return replace(moved(node, target, now), pending=option, action=action)
+
+
+def restarting(node: Node, now: datetime) -> Node:
+    """Return `node` as it is while the reboot or reimage that waited is carried out."""
+    is_reimage = node.action == NodeAction.REIMAGE
+    state = NodeState.REIMAGING if is_reimage else NodeState.REBOOTING
+    return moved(replace(node, pending=None), state, now)
+
+
+_FROM: Final[Mapping[NodeAction, frozenset[NodeState]]] = {
+    NodeAction.DEALLOCATE: frozenset({NodeState.IDLE}),
+    NodeAction.START: frozenset({NodeState.DEALLOCATED}),
+}
+_AT_ONCE: Final[Mapping[NodeAction, NodeState]] = {
+    NodeAction.DEALLOCATE: NodeState.DEALLOCATING,
+    NodeAction.START: NodeState.STARTING,
+}
 
 
 _BUSY: Final[Mapping[NodeState, str]] = {
     NodeState.CREATING: "NodeBeingCreated",
     NodeState.STARTING: "NodeBeingStarted",
     NodeState.REBOOTING: "NodeBeingRebooted",
+    NodeState.REIMAGING: "NodeBeingReimaged",
     NodeState.UNUSABLE: "NodeStateUnusable",
 }
+_BEING: Final = _BUSY.keys() - {NodeState.UNUSABLE}
 
 
 def check_reachable(node: Node) -> None:
     """Raise Refused while a node's agent is not there to be asked for anything."""
-    if node.state in (NodeState.CREATING, NodeState.STARTING, NodeState.REBOOTING):
+    if node.state in _BEING:
         raise Refused(_BUSY[node.state])
+    if node.state in (NodeState.DEALLOCATING, NodeState.DEALLOCATED):
+        raise Refused("OperationNotValidOnNode", Reason=f"The node is {node.state}: start it.")
 
 
 def check_takes_users(state: NodeState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal_controller.core.node import NodeState, moved
+from shoal_controller.core.node import NodeState, is_being_started, moved
 from shoal_controller.core.views import NodeView
 from shoal_controller.loops.driver import Loop
 from shoal_controller.operations import nodes as node_operations
@@ -19,6 +19,7 @@ _WATCHED: Final = (
     NodeState.WAITING_FOR_START_TASK,
     NodeState.IDLE,
     NodeState.REBOOTING,
+    NodeState.REIMAGING,
 )
 
 
@@ -39,7 +40,7 @@ async def _move(ctx: Context, view: NodeView, state: NodeState) -> None:
 
     def decide(tx: Tx) -> None:
         node = nodes.by_serial(tx, view.serial)
-        if node is not None and node.state in _WATCHED:
+        if node is not None and node.state in _WATCHED and not is_being_started(node):
             node_operations.put(tx, moved(node, state, now))
 
     await ctx.settle(decide)

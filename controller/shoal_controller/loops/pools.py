@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from shoal_controller.core import pool as pool_rules
 from shoal_controller.core.changes import NodeGone, NodePut, PoolGone, PoolPut
 from shoal_controller.core.errors import Unavailable
-from shoal_controller.core.node import Node, NodeState, moved
+from shoal_controller.core.node import Node, NodeState, is_being_started, moved
 from shoal_controller.core.pool import Pool, ResizeError
 from shoal_controller.core.reconcile import Resize, resize
 from shoal_controller.loops.driver import Loop, contained
@@ -29,6 +29,10 @@ class Fleet(Protocol):
 
     async def create(self, node: Node, join_token: str) -> Mapping[str, Any]:
         """Make the node, or find the one an interrupted call made; return what to keep of it."""
+        ...
+
+    async def stop(self, node: Node) -> None:
+        """End all processes of the node and keep its files; `create` starts it again."""
         ...
 
     async def delete(self, node: Node) -> None:
@@ -180,6 +184,10 @@ async def _work_on(ctx: Context, fleet: Fleet, node: Node) -> bool:
         await _make(ctx, fleet, node)
     elif node.state == NodeState.LEAVING_POOL:
         return await _unmake(ctx, fleet, node)
+    elif node.state == NodeState.DEALLOCATING:
+        await _stop(ctx, fleet, node)
+    elif node.state == NodeState.STARTING and is_being_started(node):
+        await _make(ctx, fleet, node)
     elif node.pending is not None:
         await node_operations.finish_pending(ctx, node.id)
     return False
@@ -199,24 +207,51 @@ async def _make(ctx: Context, fleet: Fleet, node: Node) -> None:
     def made(tx: Tx) -> None:
         current = nodes.by_serial(tx, node.serial)
         if current is not None:
-            node_operations.put(tx, replace(current, provider_state={**state, "made": True}))
+            # One that was to be started is; how it goes on, its agent tells.
+            pending = None if is_being_started(current) else current.pending
+            kept = {**state, "made": True}
+            node_operations.put(tx, replace(current, provider_state=kept, pending=pending))
 
     await ctx.settle(made)
+    view = ctx.index.nodes.get(node.serial)
+    if view is not None:
+        view.heard_s = ctx.clock.monotonic()  # its agent has as long to come as any other
 
 
-async def _unmake(ctx: Context, fleet: Fleet, node: Node) -> bool:
-    """Let a leaving node go once nothing keeps it; return whether it went."""
+async def _stop(ctx: Context, fleet: Fleet, node: Node) -> None:
+    """Stop a node that is being deallocated, once nothing keeps it."""
+    if not await _is_drained(ctx, node, NodeState.DEALLOCATING):
+        return
+    await fleet.stop(node)
+    now = ctx.clock.now()
+
+    def stopped(tx: Tx) -> None:
+        current = nodes.by_serial(tx, node.serial)
+        if current is not None and current.state == NodeState.DEALLOCATING:
+            after = replace(moved(current, NodeState.DEALLOCATED, now), pending=None)
+            node_operations.put(tx, after)
+
+    await ctx.settle(stopped)
+
+
+async def _is_drained(ctx: Context, node: Node, state: NodeState) -> bool:
+    """Deal with the tasks of a node that is in some state; return whether nothing keeps it."""
     now = ctx.clock.now()
 
     def clear(tx: Tx) -> bool:
         current = nodes.by_serial(tx, node.serial)
-        if current is None or current.state != NodeState.LEAVING_POOL:
+        if current is None or current.state != state:
             return False
         option = current.pending or pool_rules.DeallocationOption.REQUEUE
         node_operations.clear(ctx, tx, current, option, now)
         return node_operations.is_drained(tx, current, now)
 
-    if not await ctx.settle(clear):
+    return await ctx.settle(clear)
+
+
+async def _unmake(ctx: Context, fleet: Fleet, node: Node) -> bool:
+    """Let a leaving node go once nothing keeps it; return whether it went."""
+    if not await _is_drained(ctx, node, NodeState.LEAVING_POOL):
         return False
     await fleet.delete(node)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from shoal_controller.core.node import Node, NodeState, StartTaskInfo, moved
+from shoal_controller.core.node import AWAY, RESTARTING, Node, NodeState, StartTaskInfo, moved
 from shoal_controller.operations import nodes as node_operations
 from shoal_controller.operations.context import Context
 from shoal_controller.store import nodes, tasks
@@ -48,7 +48,7 @@ def node_report(ctx: Context, tx: Tx, node_serial: int, report: NodeReport, now:
     after = replace(node, errors=report.errors)
     if report.errors:
         # One that leaves or restarts goes on with that.
-        if node.state not in (NodeState.LEAVING_POOL, NodeState.REBOOTING):
+        if node.state not in AWAY | RESTARTING:
             after = moved(after, NodeState.UNUSABLE, now)
             node_operations.lose(ctx, tx, node, now, is_gone=False)
     elif report.ready and node.state in _PREPARING:

@@ -14,7 +14,7 @@ from shoal_controller.core import views as index_views
 from shoal_controller.core.changes import NodePut
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.listing import Listing, ListQuery
-from shoal_controller.core.node import Node, NodeState
+from shoal_controller.core.node import Node, NodeAction, NodeState
 from shoal_controller.core.odata import fields
 from shoal_controller.core.odata.predicate import holds
 from shoal_controller.core.pool import DeallocationOption
@@ -89,14 +89,15 @@ async def get_node(ctx: Context, pool_id: str, node_id: str) -> NodeView:
     return (await _views(ctx, [nodes.node(rows[0])]))[0]
 
 
-async def reboot_node(ctx: Context, pool_id: str, node_id: str, option: DeallocationOption) -> None:
-    """Restart a node, once its tasks are dealt with as `option` says."""
+async def restart_node(
+    ctx: Context, pool_id: str, node_id: str, action: NodeAction, option: DeallocationOption
+) -> None:
+    """Reboot, reimage, deallocate or start a node, its tasks dealt with as `option` says before."""
     now = ctx.clock.now()
 
     def decide(tx: Tx) -> None:
-        node = find_node(tx, pool_id, node_id)
-        rules.check_rebootable(node)
-        put(tx, replace(node, pending=option))
+        node = rules.restart(find_node(tx, pool_id, node_id), action, option, now)
+        put(tx, node)
         clear(ctx, tx, node, option, now)
 
     await ctx.settle(decide)
@@ -175,17 +176,17 @@ def lose(ctx: Context, tx: Tx, node: Node, now: datetime, *, is_gone: bool = Tru
 
 
 async def finish_pending(ctx: Context, node_id: str) -> None:
-    """Restart a node whose reboot waited for its tasks, when none is left."""
+    """Restart a node whose reboot or reimage waited for its tasks, when none is left."""
     now = ctx.clock.now()
 
     def decide(tx: Tx) -> None:
         node = nodes.by_id(tx, node_id)
-        if node is None or node.pending is None or node.state == NodeState.LEAVING_POOL:
+        if node is None or node.pending is None or node.state not in rules.REBOOTABLE:
             return
         if is_drained(tx, node, now):
-            rebooting = rules.moved(replace(node, pending=None), NodeState.REBOOTING, now)
-            put(tx, rebooting)
-            tx.messages.append((node.serial, RebootNode(node.boot_id)))
+            put(tx, rules.restarting(node, now))
+            wipes = node.action == NodeAction.REIMAGE
+            tx.messages.append((node.serial, RebootNode(node.boot_id, wipes)))
 
     await ctx.settle(decide)
 

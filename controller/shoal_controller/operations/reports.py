@@ -12,7 +12,7 @@ from typing import Final
 
 from shoal_controller.core.changes import Standing, TaskMoved
 from shoal_controller.core.job import JobState, TaskFailureMode, Terminate, TerminateReason
-from shoal_controller.core.node import Node, NodeState, moved
+from shoal_controller.core.node import AWAY, RESTARTING, Node, NodeState, moved
 from shoal_controller.core.task import (
     Ended,
     Lost,
@@ -89,8 +89,9 @@ async def agent_hello(
             raise unknown_key()
         is_new_boot = node.boot_id != hello.boot_id
         node = _booted(tx, node, hello, now) if is_new_boot else nodereports.back(node, now)
-        if not is_new_boot and node.state == NodeState.REBOOTING:
-            tx.messages.append((node.serial, RebootNode(hello.boot_id)))
+        if not is_new_boot and node.state in RESTARTING:
+            wipes = node.state == NodeState.REIMAGING
+            tx.messages.append((node.serial, RebootNode(hello.boot_id, wipes)))
         if node.join_token_hash:
             node = replace(node, join_token_hash=b"")
         node_operations.put(tx, node)
@@ -138,9 +139,9 @@ def agent_heard(ctx: Context, node_serial: int) -> None:
 
 def _booted(tx: Tx, node: Node, hello: Hello, now: datetime) -> Node:
     pool = pools.get(tx, node.pool_id)
-    state = node.state if node.state == NodeState.LEAVING_POOL else NodeState.STARTING
+    is_away = node.state in AWAY
     return replace(
-        moved(node, state, now),
+        node if is_away else moved(node, NodeState.STARTING, now),
         boot_id=hello.boot_id,
         booted_at=hello.booted_at,
         ip_address=hello.ip_address,
@@ -148,7 +149,7 @@ def _booted(tx: Tx, node: Node, hello: Hello, now: datetime) -> Node:
         agent_updated_at=now,
         start_task=None if pool is None else pool.definition.start_task,
         start_task_info=None,
-        pending=node.pending if state == NodeState.LEAVING_POOL else None,
+        pending=node.pending if is_away else None,
         errors=(),
     )
 

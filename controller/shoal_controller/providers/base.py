@@ -1,4 +1,4 @@
-"""The seam between the pool loop and whatever makes nodes: create, list, delete."""
+"""The seam between the pool loop and whatever makes nodes: create, list, stop, delete."""
 
 from __future__ import annotations
 
@@ -54,6 +54,13 @@ class Provider(Protocol):
 
     async def list(self) -> Mapping[str, ProvidedNode]:
         """Return all that is there by node id, what a crash left half made or unmade included."""
+        ...
+
+    async def stop(self, node_id: str, state: Mapping[str, Any]) -> None:
+        """End all that runs of a node and keep its files; return once nothing runs.
+
+        It is started by being ordered again. One that is not there has nothing that runs.
+        """
         ...
 
     async def delete(self, node_id: str, state: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 The folder is the truth. Whoever finds it finds the node: a controller that was killed and started
 again takes up the running agents, starts the dead ones, and can delete what is half deleted.
 
-    <nodes>/<node_id>/node.json    there exactly while the node is wanted
+    <nodes>/<node_id>/node.json    there exactly while the node is to run
                       agent.toml   what the agent is started with (0600)
                       join_token   (0600)
                       agent.log    what the agent prints
@@ -111,11 +111,15 @@ class LocalProvider:
             found[folder.name] = ProvidedNode(folder.name, {"folder": str(folder)}, is_alive)
         return found
 
+    async def stop(self, node_id: str, state: Mapping[str, Any]) -> None:
+        """End every process of the node; its folder stays. See base.Provider."""
+        self._disown(node_id)
+        await self._end(node_id)
+
     async def delete(self, node_id: str, state: Mapping[str, Any]) -> None:
         """End every process of the node, remove its users and its folder. See base.Provider."""
         folder = self._folder_of(node_id)
-        with contextlib.suppress(FileNotFoundError):
-            (folder / "node.json").unlink()  # from here on nobody starts it again
+        self._disown(node_id)
         await self._end(node_id)
         await asyncio.to_thread(remove_users, folder)
         try:
@@ -140,6 +144,11 @@ class LocalProvider:
     def _folder_of(self, node_id: str) -> Path:
         assert NODE_ID.fullmatch(node_id), node_id
         return self._folder / node_id
+
+    def _disown(self, node_id: str) -> None:
+        """From here on nobody starts it again."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder_of(node_id) / "node.json").unlink()
 
     def _keep(self, folder: Path, *, is_new_settings: bool) -> None:
         keeper = _Keeper(folder, [*self._command, "--config", str(folder / "agent.toml")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from shoal_controller.core.node import Node, NodeState, SchedulingState, StartTaskInfo
+from shoal_controller.core.node import Node, NodeAction, NodeState, SchedulingState, StartTaskInfo
 from shoal_controller.core.pool import DeallocationOption
 from shoal_controller.store.columns import (
     decoder,
@@ -42,10 +42,10 @@ _COLUMNS: Final = (
     "id, pool_id, state, state_at, allocated_at, slots, vm_size, is_dedicated, scheduling_state,"
     " boot_id, booted_at, ip_address, agent_version, agent_updated_at, join_token_hash, key_hash,"
     " provider_state, pending, start_task, start_task_info, errors, total_tasks_run,"
-    " total_tasks_succeeded"
+    " total_tasks_succeeded, action"
 )
-_INSERT: Final = f"INSERT INTO nodes ({_COLUMNS}) VALUES ({', '.join('?' * 23)})"
-_UPDATE: Final = f"UPDATE nodes SET ({_COLUMNS}) = ({', '.join('?' * 23)}) WHERE serial = ?"
+_INSERT: Final = f"INSERT INTO nodes ({_COLUMNS}) VALUES ({', '.join('?' * 24)})"
+_UPDATE: Final = f"UPDATE nodes SET ({_COLUMNS}) = ({', '.join('?' * 24)}) WHERE serial = ?"
 
 _start_task = decoder(StartTaskSpec | None)
 _start_task_info = decoder(StartTaskInfo | None)
@@ -81,6 +81,7 @@ def node(row: Row) -> Node:
         errors=_errors(row["errors"]),
         total_tasks_run=row["total_tasks_run"],
         total_tasks_succeeded=row["total_tasks_succeeded"],
+        action=NodeAction(row["action"]),
     )
 
 
@@ -151,4 +152,5 @@ def _values(node: Node) -> tuple[Any, ...]:
         encode(node.errors),
         node.total_tasks_run,
         node.total_tasks_succeeded,
+        node.action,
     )

@@ -111,14 +111,17 @@ _COUNTED: Final = {
     NodeState.LEAVING_POOL: "leavingPool",
     NodeState.OFFLINE: "offline",
     NodeState.REBOOTING: "rebooting",
+    NodeState.REIMAGING: "reimaging",
     NodeState.RUNNING: "running",
     NodeState.STARTING: "starting",
     NodeState.START_TASK_FAILED: "startTaskFailed",
     NodeState.UNUSABLE: "unusable",
     NodeState.UNKNOWN: "unknown",
     NodeState.WAITING_FOR_START_TASK: "waitingForStartTask",
+    NodeState.DEALLOCATING: "deallocating",
+    NodeState.DEALLOCATED: "deallocated",
 }
-_NEVER_COUNTED: Final = ("preempted", "reimaging", "upgradingOS", "deallocated", "deallocating")
+_NEVER_COUNTED: Final = ("preempted", "upgradingOS")
 
 
 def write_counts(pool_id: str, counts: Counter[tuple[bool, NodeState]]) -> Document:

@@ -29,6 +29,9 @@ class Fleet:
         self.made.append(node.pool_id)
         return {"made": True}
 
+    async def stop(self, node: Node) -> None:
+        raise AssertionError("nothing is stopped here")
+
     async def delete(self, node: Node) -> None:
         raise AssertionError("nothing is deleted here")
 

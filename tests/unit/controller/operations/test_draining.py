@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from shoal_controller.core.job import DisableOption, JobState
-from shoal_controller.core.node import Node, NodeState, SchedulingState, shown_state
+from shoal_controller.core.node import (
+    Node,
+    NodeAction,
+    NodeState,
+    SchedulingState,
+    shown_state,
+)
 from shoal_controller.core.pool import DeallocationOption, PoolDefinition
 from shoal_controller.core.task import Task, TaskState
 from shoal_controller.loops.jobs import work_off
@@ -125,7 +131,7 @@ async def remove(busy: Busy) -> None:
 
 
 async def reboot(busy: Busy) -> None:
-    await nodes.reboot_node(busy.house.ctx, "p", busy.node.id, FINISH)
+    await nodes.restart_node(busy.house.ctx, "p", busy.node.id, NodeAction.REBOOT, FINISH)
 
 
 async def disable_scheduling(busy: Busy) -> None:
