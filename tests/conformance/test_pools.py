@@ -56,7 +56,7 @@ FULL: dict[str, Any] = {
     "enableAutoScale": "false",
     "enableInterNodeCommunication": "true",
     "taskSlotsPerNode": "4",
-    "taskSchedulingPolicy": {"nodeFillType": "pack"},
+    "taskSchedulingPolicy": {"nodeFillType": "pack", "jobDefaultOrder": "CreationTime"},
     "startTask": {
         "commandLine": "install",
         "resourceFiles": [{"httpUrl": "https://h/f", "filePath": "d/f", "fileMode": "0755"}],
@@ -89,7 +89,10 @@ async def test_what_a_pool_was_given_comes_back_but_no_secret(caller: Caller) ->
     assert (shown["targetDedicatedNodes"], shown["targetLowPriorityNodes"]) == (2, 1)
     assert shown["enableInterNodeCommunication"] is True
     assert shown["taskSlotsPerNode"] == 4
-    assert shown["taskSchedulingPolicy"] == {"nodeFillType": "Pack"}
+    assert shown["taskSchedulingPolicy"] == {
+        "nodeFillType": "Pack",
+        "jobDefaultOrder": "creationtime",
+    }
     assert shown["startTask"] == FULL["startTask"] | {
         "environmentSettings": [{"name": "A", "value": "b"}, {"name": "B", "value": ""}],
         "userIdentity": {"autoUser": {"scope": "task", "elevationLevel": "admin"}},
@@ -180,8 +183,8 @@ async def test_what_a_pool_was_given_comes_back_but_no_secret(caller: Caller) ->
         ),
         ({"mountConfiguration": [{}]}, "UnsupportedProperty", "mountConfiguration"),
         (
-            {"taskSchedulingPolicy": {"nodeFillType": "pack", "jobDefaultOrder": "creationtime"}},
-            "UnsupportedProperty",
+            {"taskSchedulingPolicy": {"nodeFillType": "pack", "jobDefaultOrder": "newest"}},
+            "InvalidPropertyValue",
             "jobDefaultOrder",
         ),
         ({"resourceTags": {"a": "b"}}, "UnsupportedProperty", "resourceTags"),

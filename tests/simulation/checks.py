@@ -164,7 +164,14 @@ def index_equals_store(ctx: SimContext, snapshot: Snapshot) -> None:
 
 def _shape(index: Index) -> Iterator[dict[Any, Any]]:
     yield {
-        key: (pool.id, pool.fill_type, pool.exists, sorted(pool.nodes), sorted(pool.jobs))
+        key: (
+            pool.id,
+            pool.fill_type,
+            pool.job_order,
+            pool.exists,
+            sorted(pool.nodes),
+            sorted(pool.jobs),
+        )
         for key, pool in index.pools.items()
     }
     yield {

@@ -17,7 +17,12 @@ from shoal_controller.core.job import (
     TaskFailureMode,
 )
 from shoal_controller.core.node import NodeAction, NodeState, SchedulingState
-from shoal_controller.core.pool import DeallocationOption, NodeFillType, PoolDefinition
+from shoal_controller.core.pool import (
+    DeallocationOption,
+    JobDefaultOrder,
+    NodeFillType,
+    PoolDefinition,
+)
 from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition
 from shoal_controller.operations import jobs, nodes, pools, tasks
 from shoal_controller.operations.tasks import NewTask
@@ -141,6 +146,7 @@ class PoolStory(Story):
             "standard_d1_v2",
             slots_per_node=self.slots,
             fill_type=self.rng.choice(list(NodeFillType)),
+            job_order=self.rng.choice(list(JobDefaultOrder)),
             start_task=self._start_task(),
         )
         dedicated, low = self.rng.randint(1, 3), self.rng.choice((0, 0, 1))

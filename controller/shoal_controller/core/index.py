@@ -24,7 +24,7 @@ from shoal_controller.core.changes import (
 from shoal_controller.core.ids import fold
 from shoal_controller.core.job import AllTasksComplete, Job
 from shoal_controller.core.node import Node, takes_tasks
-from shoal_controller.core.pool import NodeFillType
+from shoal_controller.core.pool import JobDefaultOrder, NodeFillType
 from shoal_controller.core.task import TaskState
 from shoal_controller.core.views import JobView, NodeView, PoolView, RunView
 from shoal_protocol.specs import RunId
@@ -74,11 +74,13 @@ class Index:
             case PoolPut(pool):
                 view = self._pool(fold(pool.id))
                 view.id, view.fill_type, view.exists = pool.id, pool.definition.fill_type, True
+                view.job_order = pool.definition.job_order
             case PoolGone(pool_id):
                 view = self.pools.get(fold(pool_id))
                 if view is not None:
                     # What jobs make by naming a pool that does not exist.
                     view.id, view.fill_type, view.exists = view.key, NodeFillType.SPREAD, False
+                    view.job_order = JobDefaultOrder.NONE
                     self._drop_if_unused(view)
 
     # --- what is known of agents, and never stored ------------------------------------------------

@@ -45,6 +45,13 @@ class NodeFillType(StrEnum):
     PACK = "pack"
 
 
+class JobDefaultOrder(StrEnum):
+    """Which of a pool's jobs of equal priority goes first."""
+
+    NONE = "none"  # they take turns
+    CREATION_TIME = "creationtime"  # the older one
+
+
 class DeallocationOption(StrEnum):
     """What becomes of the tasks on a node that leaves its pool, or restarts."""
 
@@ -75,6 +82,7 @@ class PoolDefinition:
     display_name: str | None = None
     slots_per_node: int = 1
     fill_type: NodeFillType = NodeFillType.SPREAD
+    job_order: JobDefaultOrder = JobDefaultOrder.NONE
     inter_node_communication: bool = False
     start_task: StartTaskSpec | None = None
     user_accounts: tuple[UserAccount, ...] = ()

@@ -8,7 +8,7 @@ from datetime import datetime
 from shoal_controller.core.changes import Ready, Standing
 from shoal_controller.core.job import LIVE, JobState
 from shoal_controller.core.node import NodeState
-from shoal_controller.core.pool import NodeFillType
+from shoal_controller.core.pool import JobDefaultOrder, NodeFillType
 from shoal_controller.core.task import TaskResult, TaskState
 from shoal_protocol.specs import RunId
 
@@ -141,7 +141,7 @@ class JobView:
 
 @dataclass(slots=True)
 class PoolView:
-    """A pool: how it fills its nodes, and which it has.
+    """A pool: how it fills its nodes, in which order, and which it has.
 
     exists   False: only jobs name it, it was deleted or never was
     """
@@ -149,6 +149,7 @@ class PoolView:
     id: str
     key: str
     fill_type: NodeFillType
+    job_order: JobDefaultOrder = JobDefaultOrder.NONE
     exists: bool = False
     nodes: dict[int, NodeView] = field(default_factory=dict[int, NodeView])
     jobs: dict[int, JobView] = field(default_factory=dict[int, JobView])

@@ -47,6 +47,7 @@ from shoal_controller.core.pool import (
     RESIZE_TIMEOUT_MIN,
     AllocationState,
     DeallocationOption,
+    JobDefaultOrder,
     NodeFillType,
     PoolDefinition,
 )
@@ -69,23 +70,17 @@ def _read_resize_timeout(value: Any, name: str) -> timedelta:
     return timeout
 
 
-def _read_default_order(value: Any, name: str) -> None:
-    if type(value) is not str or value.lower() not in ("none", "creationtime"):
-        raise invalid_property(name, value, "It must be one of: none, creationtime.")
-    if value.lower() != "none":
-        raise not_built(name)
-
-
 _SCHEDULING: Final = Structure(
     (
         Property("nodeFillType", "fill_type", one_of(NodeFillType)),
-        Property("jobDefaultOrder", "default_order", _read_default_order),
+        Property("jobDefaultOrder", "job_order", one_of(JobDefaultOrder)),
     )
 )
 
 
-def _read_scheduling(value: Any, name: str) -> NodeFillType:
-    return _SCHEDULING.read(value, name).get("fill_type", NodeFillType.SPREAD)
+def _read_scheduling(value: Any, name: str) -> dict[str, Any]:
+    defaults = {"fill_type": NodeFillType.SPREAD, "job_order": JobDefaultOrder.NONE}
+    return defaults | _SCHEDULING.read(value, name)
 
 
 _check_machine: Final = check_carried("VirtualMachineConfiguration")
@@ -165,7 +160,7 @@ _SHAPING: Final = (
     Property("displayName", "display_name", read_display_name),
     Property("vmSize", "vm_size", _read_vm_size),
     Property("taskSlotsPerNode", "slots_per_node", integer_in(1, SLOTS_MAX)),
-    Property("taskSchedulingPolicy", "fill_type", _read_scheduling),
+    Property("taskSchedulingPolicy", "scheduling", _read_scheduling),
     Property("enableInterNodeCommunication", "inter_node_communication", boolean),
     Property("userAccounts", "user_accounts", list_of(read_user_account, USERS_MAX)),
 )
@@ -228,6 +223,7 @@ def read_pool(document: Document) -> NewPool:
     ):
         if attribute not in values:
             raise missing_property(name)
+    values |= values.pop("scheduling", {})
     carried = {name: values.pop(name) for name in _CARRIED if name in values}
     wanted = autoscale.take_settings(values)
     return NewPool(
@@ -254,6 +250,7 @@ def read_replacement(document: Document) -> Mapping[str, Any]:
 
 
 def _with_carried(changes: dict[str, Any]) -> dict[str, Any]:
+    changes |= changes.pop("scheduling", {})
     carried = {name: changes.pop(name) for name in _CARRIED if name in changes}
     return changes | {"carried": carried} if carried else changes
 
@@ -346,7 +343,7 @@ def write_pool(view: PoolView, base: str, stats: NodeStatistics | None = None) -
         "enableInterNodeCommunication": definition.inter_node_communication,
         "certificateReferences": write_references(definition.certificates),
         "taskSlotsPerNode": definition.slots_per_node,
-        "taskSchedulingPolicy": {"nodeFillType": _FILL_TYPES[definition.fill_type]},
+        "taskSchedulingPolicy": _write_scheduling(definition),
     }
     if definition.start_task is not None:
         document["startTask"] = write_start_task(definition.start_task)
@@ -357,3 +354,10 @@ def write_pool(view: PoolView, base: str, stats: NodeStatistics | None = None) -
     if stats is not None:
         document["stats"] = write_pool_stats(stats, expanded_url(document["url"]))
     return {**document, **definition.carried}
+
+
+def _write_scheduling(definition: PoolDefinition) -> Document:
+    policy: Document = {"nodeFillType": _FILL_TYPES[definition.fill_type]}
+    if definition.job_order != JobDefaultOrder.NONE:
+        policy["jobDefaultOrder"] = definition.job_order
+    return policy

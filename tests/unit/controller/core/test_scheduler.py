@@ -20,7 +20,7 @@ from shoal_controller.core.changes import (
 from shoal_controller.core.index import Index
 from shoal_controller.core.job import JobDefinition, JobState
 from shoal_controller.core.node import NodeState, SchedulingState
-from shoal_controller.core.pool import DeallocationOption, NodeFillType
+from shoal_controller.core.pool import DeallocationOption, JobDefaultOrder, NodeFillType
 from shoal_controller.core.scheduler import Limits, Plan, plan
 from shoal_controller.core.task import TaskResult, TaskState
 from shoal_protocol.specs import RunId
@@ -31,10 +31,14 @@ RUNNING = Standing(TaskState.RUNNING, None, True)
 SUCCEEDED = Standing(TaskState.COMPLETED, TaskResult.SUCCESS, False)
 
 
-def an_index(*slots: int, fill: NodeFillType = NodeFillType.SPREAD) -> Index:
+def an_index(
+    *slots: int,
+    fill: NodeFillType = NodeFillType.SPREAD,
+    order: JobDefaultOrder = JobDefaultOrder.NONE,
+) -> Index:
     """A pool with connected nodes of so many slots each; node serials count from 1."""
     index = Index()
-    definition = replace(a_pool().definition, fill_type=fill)
+    definition = replace(a_pool().definition, fill_type=fill, job_order=order)
     index.apply(PoolPut(a_pool(definition=definition)), 0)
     for serial, count in enumerate(slots, 1):
         index.apply(NodePut(a_node(serial=serial, id=f"n{serial}", slots=count)), 0)
@@ -123,6 +127,19 @@ def test_what_is_queued_on_a_stalled_node_is_recalled_once_another_is_free() -> 
     index.nodes[2].is_connected = True
     assert [recall.run.serial for recall in plan(index, 9, Limits()).recalls] == [103, 104, 105]
     assert plan(index, 0.1, Limits()).recalls == []
+
+
+def test_jobs_of_equal_priority_take_turns_unless_older_ones_go_first() -> None:
+    for order, expected in (
+        (JobDefaultOrder.NONE, [101, 201, 102, 202]),
+        (JobDefaultOrder.CREATION_TIME, [101, 102, 103, 201]),
+    ):
+        index = an_index(4, order=order)
+        add_job(index, 2, 3)
+        add_job(index, 1, 3)
+        add_job(index, 3, 1, priority=-1)
+        placed = carry_out(index, plan(index, 0, Limits()))
+        assert [task for task, _ in placed] == expected
 
 
 def test_a_higher_priority_goes_first() -> None:
