@@ -1,6 +1,6 @@
-"""Draw the operations of docs/compatibility.md from the table that the API obeys.
+"""Draw the tables of docs/compatibility.md from those that the API obeys: operations, properties.
 
-`--check` only compares. What stands outside of the two marks is written by hand.
+`--check` only compares. What stands outside of the marks is written by hand.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from typing import Final
 
 from shoal_controller.api.offers import Kind, offer
 from shoal_controller.api.routes import ROUTES, Route
+from shoal_controller.api.wire import common, job, pool, task
+from shoal_controller.api.wire.table import Structure
 
 PAGE: Final = Path(__file__).with_name("compatibility.md")
-BEGIN: Final = "<!-- operations: drawn by make docs -->\n"
-END: Final = "<!-- end of operations -->\n"
 _LAST: Final = "~"
+_NOUNS: Final = {
+    "pools": pool,
+    "jobs and job schedules": job,
+    "tasks": task,
+    "start tasks, files and users": common,
+}
 
 
-def table() -> str:
+def operations() -> str:
     """Return the counts and one line per operation, in the order of the reference."""
     counts = Counter(offer(route).kind for route in ROUTES)
     told = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
@@ -46,13 +52,28 @@ def _versions(route: Route) -> str:
     return "all" if route.until == _LAST else f"until {route.until}"
 
 
+def properties() -> str:
+    """Return which properties are refused, by what they are properties of."""
+    lines = ["| of | refused properties |", "|---|---|"]
+    for noun, module in _NOUNS.items():
+        names = set[str](getattr(module, "MACHINE_NOT_BUILT", ()))
+        for value in vars(module).values():
+            if isinstance(value, Structure):
+                names |= value.not_built
+        lines.append(f"| {noun} | {', '.join(f'`{name}`' for name in sorted(names))} |")
+    return "\n".join(lines) + "\n"
+
+
 def drawn(page: str) -> str:
-    """Return a page with the part between the marks drawn anew."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE.name} has lost its marks: {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    """Return a page with the parts between its marks drawn anew."""
+    for name, draw in (("operations", operations), ("properties", properties)):
+        begin, end = f"<!-- {name}: drawn by make docs -->\n", f"<!-- end of {name} -->\n"
+        before, has_begin, rest = page.partition(begin)
+        _, has_end, after = rest.partition(end)
+        if not has_begin or not has_end:
+            raise SystemExit(f"{PAGE.name} has lost a mark: {begin.strip()} or {end.strip()}")
+        page = f"{before}{begin}\n{draw()}\n{end}{after}"
+    return page
 
 
 def main(arguments: list[str]) -> int:

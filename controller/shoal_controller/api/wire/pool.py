@@ -84,12 +84,12 @@ def _read_scheduling(value: Any, name: str) -> dict[str, Any]:
 
 
 _check_machine: Final = check_carried("VirtualMachineConfiguration")
-_MACHINE_NOT_BUILT: Final = ("containerConfiguration", "extensions")
+MACHINE_NOT_BUILT: Final = ("containerConfiguration", "extensions")
 
 
 def _read_machine(value: Any, name: str) -> Document:
     machine: Document = _check_machine(value, name)
-    for key in _MACHINE_NOT_BUILT:
+    for key in MACHINE_NOT_BUILT:
         if key in machine:
             if not is_neutral(machine[key]):
                 raise not_built(key)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shoal_controller.api.versions import VERSIONS
 from shoal_controller.api.versions.kinds import KINDS
-from shoal_controller.api.wire import job, node, pool, task
+from shoal_controller.api.wire import autoscale, certificate, job, jobschedule, node, pool, task
 from shoal_controller.api.wire.models import STRUCTURES
 from shoal_controller.core.errors import Refused
 from tests.versioned import whole
@@ -118,6 +118,42 @@ SAMPLES: dict[str, Any] = {
     "disable": {"disableTasks": "wait"},
     "terminate": {"terminateReason": "r"},
     "reboot": {"nodeRebootOption": "requeue"},
+    "job_schedule_create": {
+        "id": "s",
+        "displayName": "d",
+        "schedule": {
+            "doNotRunUntil": "2027-01-01T00:00:00Z",
+            "doNotRunAfter": "2028-01-01",
+            "startWindow": "PT1H",
+            "recurrenceInterval": "P1D",
+        },
+        "jobSpecification": {
+            "poolInfo": {"poolId": "p"},
+            "priority": 1,
+            "constraints": {"maxTaskRetryCount": 1},
+            "commonEnvironmentSettings": [{"name": "n"}],
+            "networkConfiguration": {"subnetId": "s", "skipWithdrawFromVNet": True},
+        },
+        "metadata": [{"name": "n", "value": "v"}],
+    },
+    "certificate": {
+        "thumbprint": "e" * 40,
+        "thumbprintAlgorithm": "sha1",
+        "data": "MAMCAQU=",
+        "certificateFormat": "pfx",
+        "password": "p",
+    },
+    "enable_auto_scale": {
+        "autoScaleFormula": "$TargetDedicatedNodes = 1;",
+        "autoScaleEvaluationInterval": "PT6M",
+    },
+    "evaluate_auto_scale": {"autoScaleFormula": "$TargetDedicatedNodes = 1;"},
+    "user": {"name": "u", "isAdmin": "true", "expiryTime": "2027-01-01", "sshPublicKey": "k"},
+    "logs": {
+        "containerUrl": "http://h/c?sig=x",
+        "startTime": "2026-01-01",
+        "endTime": "2027-01-01",
+    },
 }
 READERS: dict[str, Callable[[Any], object]] = {
     "pool_create": pool.read_pool,
@@ -134,6 +170,14 @@ READERS: dict[str, Callable[[Any], object]] = {
     "disable": job.read_disable,
     "terminate": job.read_terminate,
     "reboot": lambda document: node.read_option(document, "nodeRebootOption", keeps_data=True),
+    "job_schedule_create": jobschedule.read_job_schedule,
+    "job_schedule_patch": jobschedule.read_patch,
+    "job_schedule_replace": jobschedule.read_replacement,
+    "certificate": certificate.read_certificate,
+    "enable_auto_scale": autoscale.read_enable,
+    "evaluate_auto_scale": autoscale.check_evaluate,
+    "user": node.check_user,
+    "logs": node.read_logs,
 }
 _SAMPLE_OF = {
     "pool_patch": "pool_create",
@@ -142,6 +186,8 @@ _SAMPLE_OF = {
     "job_replace": "job_create",
     "task_replace": "task_create",
     "collection": "task_create",
+    "job_schedule_patch": "job_schedule_create",
+    "job_schedule_replace": "job_schedule_create",
 }
 
 _odd = st.one_of(
@@ -243,5 +289,7 @@ def test_a_document_of_any_kind_climbs_up_or_is_refused(
 
 def test_the_unspoiled_documents_are_read() -> None:
     older = VERSIONS["2024-07-01.20.0"]
-    for kind in ("pool_create", "job_create", "task_create"):
+    for kind in ("pool_create", "job_create", "task_create", "job_schedule_create"):
         READERS[kind](older.take(kind, SAMPLES[kind]))
+    for kind in ("certificate", "enable_auto_scale", "evaluate_auto_scale", "user", "logs"):
+        READERS[kind](SAMPLES[kind])
