@@ -15,7 +15,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shoal_controller.clock import SystemClock
 from shoal_controller.core.account import Account
-from shoal_controller.loops import jobs, pools
+from shoal_controller.loops import jobs, jobschedules, pools
 from shoal_controller.loops.driver import run
 from shoal_controller.operations.context import Context
 from shoal_controller.store import pages
@@ -36,7 +36,8 @@ async def client(tmp_path: Path) -> AsyncIterator[BatchClient]:
     ctx = Context(Account(ACCOUNT, (KEY, b"two")), tmp_path / "a.sqlite", clock, links)
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(run(ctx, loop)) for loop in (jobs.LOOP, pools.loop(PaperFleet()))
+            group.create_task(run(ctx, loop))
+            for loop in (jobs.LOOP, jobschedules.LOOP, pools.loop(PaperFleet()))
         ]
         async with served(House(ctx, clock, links)) as base:
             credential = AzureNamedKeyCredential(ACCOUNT, encoded(KEY))
@@ -171,6 +172,105 @@ async def test_the_client_makes_reads_changes_and_ends_jobs(client: BatchClient)
         client.begin_delete_job("j", polling_interval=0).wait(60)
         with pytest.raises(ResourceNotFoundError):
             client.get_job("j")
+
+    await asyncio.to_thread(work)
+
+
+async def test_the_client_makes_reads_changes_and_ends_job_schedules(client: BatchClient) -> None:
+    def work() -> None:
+        specification = models.BatchJobSpecification(
+            pool_info=models.BatchPoolInfo(pool_id="p"),
+            constraints=models.BatchJobConstraints(max_task_retry_count=2),
+        )
+        timing = models.BatchJobScheduleConfiguration(
+            start_window=timedelta(hours=1), recurrence_interval=timedelta(days=1)
+        )
+        client.create_job_schedule(
+            models.BatchJobScheduleCreateOptions(
+                id="s", schedule=timing, job_specification=specification
+            )
+        )
+        assert client.job_schedule_exists("s")
+        (job,) = client.list_jobs_from_schedule("s")
+        assert (job.id, job.constraints.max_task_retry_count) == ("s:job-1", 2)
+        schedule = client.get_job_schedule("s", expand=["stats"])
+        info = schedule.execution_info
+        assert info.recent_job.id == "s:job-1"
+        assert info.next_run_time == schedule.creation_time + timedelta(days=1)
+        assert schedule.job_schedule_statistics.succeeded_tasks_count == 0
+        client.create_task("s:job-1", models.BatchTaskCreateOptions(id="t", command_line="x"))
+        client.disable_job_schedule("s")
+        client.enable_job_schedule("s")
+        changes = models.BatchJobScheduleUpdateOptions(
+            schedule=models.BatchJobScheduleConfiguration(recurrence_interval=timedelta(hours=5))
+        )
+        client.update_job_schedule("s", changes)
+        schedule = client.get_job_schedule("s")
+        assert schedule.schedule.recurrence_interval == timedelta(hours=5)
+        schedule.schedule.recurrence_interval = timedelta(hours=10)
+        client.replace_job_schedule("s", schedule)
+        (schedule,) = client.list_job_schedules(filter="state eq 'active'")
+        assert schedule.schedule.recurrence_interval == timedelta(hours=10)
+        client.begin_terminate_job_schedule("s", polling_interval=0).wait(60)
+        assert client.get_job_schedule("s").state == "completed"
+        ended = client.get_job("s:job-1")
+        assert ended.execution_info.termination_reason == "TerminateJobSchedule"
+        client.begin_delete_job_schedule("s", polling_interval=0).wait(60)
+        with pytest.raises(ResourceNotFoundError):
+            client.get_job_schedule("s")
+
+    await asyncio.to_thread(work)
+
+
+async def test_the_client_scales_pools_and_is_told_what_is_missing(client: BatchClient) -> None:
+    def work() -> None:
+        pool = a_pool("p")
+        pool.target_dedicated_nodes = 0
+        client.create_pool(pool)
+        while client.get_pool("p").allocation_state != "steady":
+            pass
+        formula = "$TargetDedicatedNodes=2"
+        client.enable_pool_auto_scale(
+            "p",
+            models.BatchPoolEnableAutoScaleOptions(
+                auto_scale_formula=formula, auto_scale_evaluation_interval=timedelta(minutes=6)
+            ),
+        )
+        shown = client.get_pool("p", expand=["stats"])
+        assert (shown.enable_auto_scale, shown.auto_scale_formula) == (True, formula)
+        assert shown.auto_scale_evaluation_interval == timedelta(minutes=6)
+        assert "does not evaluate" in shown.auto_scale_run.error.message
+        assert shown.pool_statistics.usage_statistics.dedicated_core_time == timedelta()
+        with pytest.raises(HttpResponseError) as caught:
+            client.evaluate_pool_auto_scale(
+                "p", models.BatchPoolEvaluateAutoScaleOptions(auto_scale_formula=formula)
+            )
+        assert (caught.value.status_code, caught.value.error.code) == (501, "NotImplemented")
+        client.disable_pool_auto_scale("p")
+        assert client.get_pool("p").enable_auto_scale is False
+        assert list(client.list_pool_usage_metrics()) == []
+
+    await asyncio.to_thread(work)
+
+
+async def test_the_client_stops_and_starts_nodes(client: BatchClient) -> None:
+    def work() -> None:
+        client.create_pool(a_pool("p"))
+        while client.get_pool("p").allocation_state != "steady":
+            pass
+        node = next(iter(client.list_nodes("p")))
+        assert list(client.list_node_extensions("p", node.id)) == []
+        for refused in (
+            lambda: client.get_node_remote_login_settings("p", node.id),
+            lambda: client.create_node_user(
+                "p", node.id, models.BatchNodeUserCreateOptions(name="someone", password="x")
+            ),
+            lambda: client.begin_deallocate_node("p", node.id, {"nodeDeallocateOption": "requeue"}),
+            lambda: client.begin_start_node("p", node.id),
+        ):
+            with pytest.raises(HttpResponseError) as caught:
+                refused()
+            assert caught.value.status_code == 409
 
     await asyncio.to_thread(work)
 
