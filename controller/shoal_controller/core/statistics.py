@@ -5,7 +5,7 @@ Source: semantics 14, wire 9. Input, output and memory are not measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -64,7 +64,6 @@ class NodeLife(NamedTuple):
 
     pool_id: str
     vm_size: str
-    is_dedicated: bool
     allocated_at: datetime
     gone_at: datetime | None
 
@@ -74,9 +73,9 @@ class NodeLife(NamedTuple):
         return max(until - max(begin, self.allocated_at), _ZERO) * core_count(self.vm_size)
 
 
-def dedicated_core_time(lives: Iterable[NodeLife], since: datetime, now: datetime) -> timedelta:
-    """Return what the dedicated ones among some nodes used since an instant."""
-    return sum((life.core_time(since, now) for life in lives if life.is_dedicated), _ZERO)
+def core_time(node_times: Mapping[str, timedelta]) -> timedelta:
+    """Return what nodes used that were there for so long together, by size."""
+    return sum((span * core_count(size) for size, span in node_times.items()), _ZERO)
 
 
 class UsageKey(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from shoal_controller.core.statistics import (
     PoolUsage,
     Usage,
     UsageKey,
-    dedicated_core_time,
+    core_time,
     interval_of,
     pool_usage,
 )
@@ -73,9 +74,9 @@ async def of_pools(ctx: Context, pools: Sequence[Pool]) -> Mapping[int, NodeStat
     now = ctx.clock.now()
     found: dict[int, NodeStatistics] = {}
     for pool in pools:
-        lives = await statistics.lives_of_pool(ctx.store, pool.id, pool.created_at)
-        core_time = dedicated_core_time(lives, pool.created_at, now)
-        found[pool.serial] = NodeStatistics(core_time, pool.created_at, now)
+        since = pool.created_at
+        times = await statistics.node_times_of_pool(ctx.store, pool.id, since, now)
+        found[pool.serial] = NodeStatistics(core_time(times), since, now)
     return found
 
 
@@ -90,8 +91,8 @@ async def of_all_nodes(ctx: Context) -> NodeStatistics:
     """Return the statistics of all pools that ever were."""
     now = ctx.clock.now()
     since = await statistics.first_life(ctx.store) or now
-    lives = await statistics.lives_of_all(ctx.store)
-    return NodeStatistics(dedicated_core_time(lives, since, now), since, now)
+    times = await statistics.node_times_of_all(ctx.store, now)
+    return NodeStatistics(core_time(times), since, now)
 
 
 async def list_pool_usage(
@@ -124,4 +125,5 @@ async def list_pool_usage(
             rows = pool_usage(lives, at)
             found += [row for row in rows if fits(row) and (after is None or row.key > after)]
             at += USAGE_INTERVAL
+            await asyncio.sleep(0)  # thousands of nodes are some milliseconds
     return found[:limit], len(found) > limit

@@ -44,18 +44,19 @@ _ADD_PAST: Final = (
     " system_cpu = system_cpu + ?3, wall_clock = wall_clock + ?4, wait = wait + ?5,"
     " retries = retries + ?6, succeeded = succeeded + ?7, failed = failed + ?8"
 )
-_LIVES: Final = (
-    "SELECT pool_id, vm_size, is_dedicated, allocated_at, NULL AS gone_at FROM nodes WHERE {}"
-    " UNION ALL SELECT pool_id, vm_size, is_dedicated, allocated_at, gone_at FROM past_nodes"
-    " WHERE {}"
+_LIVES_BETWEEN: Final = (
+    "SELECT pool_id, vm_size, allocated_at, NULL AS gone_at FROM nodes WHERE allocated_at < :end"
+    " UNION ALL SELECT pool_id, vm_size, allocated_at, gone_at FROM past_nodes"
+    " WHERE gone_at > :begin AND allocated_at < :end"
 )
-_LIVES_OF_POOL: Final = _LIVES.format(
-    "pool_id = :pool AND allocated_at >= :since", "pool_id = :pool AND allocated_at >= :since"
+_NODE_TIMES: Final = (
+    "SELECT vm_size, sum(max(0, gone_at - allocated_at)) AS time FROM"
+    " (SELECT pool_id, vm_size, allocated_at, :now AS gone_at FROM nodes WHERE is_dedicated {0}"
+    " UNION ALL SELECT pool_id, vm_size, allocated_at, gone_at FROM past_nodes"
+    " WHERE is_dedicated {0}) GROUP BY vm_size"
 )
-_LIVES_BETWEEN: Final = _LIVES.format(
-    "allocated_at < :end", "gone_at > :begin AND allocated_at < :end"
-)
-_LIVES_OF_ALL: Final = _LIVES.format("1", "1")
+_NODE_TIMES_OF_ALL: Final = _NODE_TIMES.format("")
+_NODE_TIMES_OF_POOL: Final = _NODE_TIMES.format("AND pool_id = :pool AND allocated_at >= :since")
 _FIRST_LIFE: Final = (
     "SELECT min(at) FROM (SELECT min(allocated_at) AS at FROM nodes"
     " UNION ALL SELECT min(allocated_at) FROM past_nodes)"
@@ -117,21 +118,26 @@ def add_past_node(tx: Tx, node: Node, gone_at: datetime) -> None:
     )
 
 
-async def lives_of_pool(store: Database, pool_id: str, since: datetime) -> list[NodeLife]:
-    """Return the nodes that a pool has and had since its creation."""
-    rows = await store.read(_LIVES_OF_POOL, {"pool": pool_id, "since": ticks(since)})
-    return [_life(row) for row in rows]
+async def node_times_of_pool(
+    store: Database, pool_id: str, since: datetime, now: datetime
+) -> Mapping[str, timedelta]:
+    """Return for how long dedicated nodes were in a pool, by size.
+
+    since   the pool's creation: an earlier one of its name does not count
+    """
+    parameters = {"pool": pool_id, "since": ticks(since), "now": ticks(now)}
+    return _node_times(await store.read(_NODE_TIMES_OF_POOL, parameters))
+
+
+async def node_times_of_all(store: Database, now: datetime) -> Mapping[str, timedelta]:
+    """Return for how long dedicated nodes were there, by size."""
+    return _node_times(await store.read(_NODE_TIMES_OF_ALL, {"now": ticks(now)}))
 
 
 async def lives_between(store: Database, begin: datetime, end: datetime) -> list[NodeLife]:
     """Return the nodes of all pools that were there between two instants."""
     rows = await store.read(_LIVES_BETWEEN, {"begin": ticks(begin), "end": ticks(end)})
     return [_life(row) for row in rows]
-
-
-async def lives_of_all(store: Database) -> list[NodeLife]:
-    """Return all nodes that ever were."""
-    return [_life(row) for row in await store.read(_LIVES_OF_ALL)]
 
 
 async def first_life(store: Database) -> datetime | None:
@@ -158,11 +164,14 @@ def _usage(row: Row) -> Usage:
     )
 
 
+def _node_times(rows: Sequence[Row]) -> Mapping[str, timedelta]:
+    return {row["vm_size"]: timedelta(microseconds=row["time"]) for row in rows}
+
+
 def _life(row: Row) -> NodeLife:
     return NodeLife(
         row["pool_id"],
         row["vm_size"],
-        bool(row["is_dedicated"]),
         time(row["allocated_at"]),
         time_or_none(row["gone_at"]),
     )

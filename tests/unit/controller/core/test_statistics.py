@@ -11,7 +11,7 @@ from shoal_controller.core.statistics import (
     NodeLife,
     PoolUsage,
     Usage,
-    dedicated_core_time,
+    core_time,
     interval_of,
     pool_usage,
     usage,
@@ -84,15 +84,16 @@ def test_a_cpu_time_that_cannot_be_is_none(seconds: float) -> None:
 
 
 def life(begin: float, end: float | None, **changes: object) -> NodeLife:
-    """A dedicated node of two cores in pool `p`, hours after noon."""
+    """A node of two cores in pool `p`, hours after noon."""
     gone_at = None if end is None else NOON + end * HOUR
-    node = NodeLife("p", "standard_d2_v3", True, NOON + begin * HOUR, gone_at)
+    node = NodeLife("p", "standard_d2_v3", NOON + begin * HOUR, gone_at)
     return node._replace(**changes)  # pyright: ignore[reportArgumentType]
 
 
-def test_only_dedicated_cores_count_and_only_since_then() -> None:
-    lives = [life(0, 1), life(0.5, None), life(0, None, is_dedicated=False), life(-3, -1)]
-    assert dedicated_core_time(lives, NOON, NOON + 2 * HOUR) == 2 * HOUR + 3 * HOUR
+def test_nodes_count_with_their_cores() -> None:
+    times = {"standard_d2_v3": HOUR, "standard_d16_v3": 2 * HOUR, "odd": HOUR}
+    assert core_time(times) == (2 + 32 + 1) * HOUR
+    assert core_time({}) == timedelta()
 
 
 def test_an_interval_begins_at_a_full_or_half_hour() -> None:

@@ -12,10 +12,10 @@ import pytest
 from shoal_controller.core.job import JobState
 from shoal_controller.core.statistics import Usage, usage
 from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition, TaskResult, TaskState
-from shoal_controller.store import jobs, statistics, tasks
+from shoal_controller.store import jobs, nodes, statistics, tasks
 from shoal_controller.store.columns import ticks
 from shoal_controller.store.database import Database, Tx
-from tests.builders import NOON, a_job, a_task
+from tests.builders import NOON, a_job, a_node, a_task
 
 NOW = NOON + timedelta(days=2)
 
@@ -53,6 +53,30 @@ def random_task(rng: Random, serial: int, job_serial: int) -> Task:
         system_cpu=some_span(),
         wall_clock=some_span(),
     )
+
+
+async def test_nodes_of_a_pool_count_from_its_creation_on_gone_ones_too(store: Database) -> None:
+    hour = timedelta(hours=1)
+
+    def fill(tx: Tx) -> None:
+        for serial, begin in enumerate((-5, 0, 1), 1):
+            node = a_node(id=f"n{serial}", pool_id="P", allocated_at=NOON + begin * hour)
+            nodes.insert(tx, node)
+        nodes.insert(tx, a_node(id="low", pool_id="p", is_dedicated=False, allocated_at=NOON))
+        nodes.insert(tx, a_node(id="other", pool_id="q", vm_size="x", allocated_at=NOON))
+        gone = nodes.by_id(tx, "n2")
+        assert gone is not None
+        statistics.add_past_node(tx, gone, NOON + 2 * hour)
+        nodes.delete(tx, gone.serial)
+
+    await store.write(fill)
+    later = NOON + 4 * hour
+    size = a_node().vm_size
+    of_pool = await statistics.node_times_of_pool(store, "p", NOON, later)
+    assert of_pool == {size: 2 * hour + 3 * hour}
+    everything = await statistics.node_times_of_all(store, later)
+    assert everything == {size: 14 * hour, "x": 4 * hour}
+    assert await statistics.first_life(store) == NOON - 5 * hour
 
 
 @pytest.mark.parametrize("seed", range(5))
