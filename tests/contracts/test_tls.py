@@ -91,8 +91,11 @@ async def test_versions_of_tls_that_are_broken_are_not_spoken(data: Path) -> Non
         old = trusting(site.ca_file)
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-        with pytest.raises(aiohttp.ClientConnectorSSLError):
+        # Depending on who hangs up first, it is an alert or a connection that was reset.
+        with pytest.raises(aiohttp.ClientConnectorError):
             await asked(site.controller.api_url, old)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        await asked(site.controller.api_url, old)
 
 
 async def test_an_authority_outlives_the_controller(data: Path) -> None:

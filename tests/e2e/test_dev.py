@@ -58,7 +58,7 @@ def run(folder: Path, *options: str, command: Sequence[str]) -> tuple[int, str, 
     with start(folder, *options, command=command) as process:
         output, errors = process.communicate(timeout=WAIT_S_MAX)
     assert processes_naming(folder) == []
-    return process.returncode, output, errors
+    return process.returncode, output, without_slow_steps(errors)
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -70,7 +70,13 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, st
     """Signal a running dev; return its code and what it complained of."""
     process.send_signal(number)
     _, errors = process.communicate(timeout=WAIT_S_MAX)
-    return process.returncode, errors
+    return process.returncode, without_slow_steps(errors)
+
+
+def without_slow_steps(errors: str) -> str:
+    """Leave out what asyncio's debug mode says of steps that took long: the machine may be busy."""
+    lines = errors.splitlines(keepends=True)
+    return "".join(line for line in lines if " WARNING asyncio: Executing <" not in line)
 
 
 def settings(folder: Path) -> dict[str, str]:
