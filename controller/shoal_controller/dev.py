@@ -33,7 +33,7 @@ from shoal_controller.config import (
     TlsSettings,
 )
 from shoal_controller.core.account import Account
-from shoal_controller.main import ADMIN_SOCKET, Controller, log_to_stderr, running
+from shoal_controller.main import ADMIN_SOCKET, Controller, collect_rarely, log_to_stderr, running
 from shoal_controller.privatefile import write_private
 from shoal_controller.providers.local import end_all, remove_tree
 from shoal_controller.providers.users import remove_users
@@ -61,6 +61,7 @@ async def serve(data: Path, options: argparse.Namespace, command: Sequence[str])
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     async with running(settings) as controller:
+        collect_rarely()
         if settings.tls is not None and settings.tls.trusted is not None:
             _write_bundle(settings.tls.trusted)
         with _connection_file(data, controller):

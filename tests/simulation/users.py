@@ -23,7 +23,7 @@ from shoal_controller.core.pool import (
     NodeFillType,
     PoolDefinition,
 )
-from shoal_controller.core.task import Task, TaskConstraints, TaskDefinition
+from shoal_controller.core.task import TaskConstraints, TaskDefinition
 from shoal_controller.operations import jobs, nodes, pools, tasks
 from shoal_controller.operations.tasks import NewTask
 from shoal_protocol.specs import OutputFile, ResourceFile, StartTaskSpec
@@ -354,9 +354,9 @@ class JobStory(Story):
             if rng.random() < 0.5:
                 await self._recreate()  # it has ended
             return
-        for item, result in zip(new, answer.value[1], strict=True):
-            if not isinstance(result, Task) and not answer.is_unsure:
-                raise self.world.broken("tasks conserved", f"{item.id} exists: {result}")
+        for item, refused in zip(new, answer.value.refused, strict=True):
+            if refused is not None and not answer.is_unsure:
+                raise self.world.broken("tasks conserved", f"{item.id} exists: {refused}")
             known[item.id] = Belief.YES
 
     def _task(self) -> TaskDefinition:

@@ -20,7 +20,7 @@ from shoal_controller.operations import tasks
 
 async def create_tasks(call: Call) -> web.Response:
     documents = wire.read_collection(await call.document())
-    answers: list[Task | Refused | None] = []
+    answers: list[Refused | None] = []
     new: list[tasks.NewTask] = []
     for document in documents:
         try:
@@ -28,24 +28,29 @@ async def create_tasks(call: Call) -> web.Response:
             answers.append(None)
         except Refused as refused:
             answers.append(refused)
-    job, added = await tasks.add_tasks(call.ctx, call.arguments["jobId"], new)
-    job_url = wire.write_job_url(call.base, job)
-    rest = iter(added)
+    added = await tasks.add_tasks(call.ctx, call.arguments["jobId"], new)
+    job_url = wire.write_job_url(call.base, added.job)
+    write_added = wire.added_writer(added.at, job_url)
+    rest = zip(new, added.refused, strict=True)
     results: list[Any] = []
-    for document, refused in zip(documents, answers, strict=True):
-        answer = next(rest) if refused is None else refused
-        if isinstance(answer, Task):
-            result = wire.write_added(answer, job_url)
+    for document, unread in zip(documents, answers, strict=True):
+        if unread is not None:
+            result = _not_added(call, document, unread, job_url)
         else:
-            result = _not_added(call, document, answer, job_url)
+            task, refused = next(rest)
+            result = (
+                write_added(task.id)
+                if refused is None
+                else _not_added(call, document, refused, job_url)
+            )
         results.append(call.version.show("task_added", result))
     return call.listing("taskaddresult", results)
 
 
 async def create_task(call: Call) -> web.Response:
     new = _read(call, await call.document())
-    job, task = await tasks.add_task(call.ctx, call.arguments["jobId"], new)
-    return call.created(call.url("jobs", job.id, "tasks", task.id), task.modified_at)
+    added = await tasks.add_task(call.ctx, call.arguments["jobId"], new)
+    return call.created(call.url("jobs", added.job.id, "tasks", new.id), added.at)
 
 
 async def list_tasks(call: Call) -> web.Response:

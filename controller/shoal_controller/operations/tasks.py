@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
 
 from shoal_controller.core.changes import Ready, TasksAdded
 from shoal_controller.core.conditions import ANY, Conditions
@@ -17,7 +19,6 @@ from shoal_controller.core.task import (
     Task,
     TaskConstraints,
     TaskDefinition,
-    TaskState,
     Terminated,
 )
 from shoal_controller.operations import runs
@@ -39,50 +40,61 @@ class NewTask:
     definition: TaskDefinition
 
 
-async def add_tasks(
-    ctx: Context, job_id: str, new: Sequence[NewTask]
-) -> tuple[Job, list[Task | Refused]]:
-    """Add tasks to a job; return the job and, in the same order, each task or why it was refused.
+class Added(NamedTuple):
+    """What became of tasks to add.
+
+    at       when those that were added were created
+    refused  in the order of the tasks: why one was not added, or None
+    """
+
+    job: Job
+    at: datetime
+    refused: list[Refused | None]
+
+
+async def add_tasks(ctx: Context, job_id: str, new: Sequence[NewTask]) -> Added:
+    """Add tasks to a job.
 
     Raises Refused when the job is absent or takes no tasks: then none was added.
     """
-    now = ctx.clock.now()
-    created = ticks(now)
-    now = time(created)
+    created = ticks(ctx.clock.now())
 
-    def decide(tx: Tx) -> tuple[Job, list[Task | Refused]]:
+    def decide(tx: Tx) -> Added:
         job = find_job(tx, job_id)
         check_takes_tasks(job)
         retry_count_max = job.definition.constraints.max_task_retry_count
-        answers: list[Task | Refused] = []
-        added: list[Ready] = []
+        completed: dict[TaskConstraints, TaskConstraints] = {}  # most tasks have the same
+        refused: list[Refused | None] = []
+        ready: list[Ready] = []
         for item in new:
             definition = item.definition
-            if definition.constraints.max_task_retry_count is None:
-                constraints = replace(definition.constraints, max_task_retry_count=retry_count_max)
-                definition = replace(definition, constraints=constraints)
+            given = definition.constraints
+            if given.max_task_retry_count is None:
+                constraints = completed.get(given)
+                if constraints is None:
+                    constraints = replace(given, max_task_retry_count=retry_count_max)
+                    completed[given] = constraints
+                definition = definition.constrained(constraints)
             try:
                 serial = tasks.insert(tx, job.serial, item.id, definition, created)
             except sqlite3.IntegrityError:
-                answers.append(Refused("TaskExists"))
+                refused.append(Refused("TaskExists"))
                 continue
-            answers.append(
-                Task(serial, job.serial, item.id, definition, now, now, TaskState.ACTIVE, now)
-            )
-            added.append(Ready(serial, definition.required_slots, 0, definition.affinity_id))
-        tx.changes.append(TasksAdded(job.serial, added))
+            refused.append(None)
+            ready.append(Ready(serial, definition.required_slots, 0, definition.affinity_id))
+        tx.changes.append(TasksAdded(job.serial, ready))
         tx.wakes.add(SCHEDULING)
-        return job, answers
+        return Added(job, time(created), refused)
 
     return await ctx.settle(decide, grows=True)
 
 
-async def add_task(ctx: Context, job_id: str, new: NewTask) -> tuple[Job, Task]:
+async def add_task(ctx: Context, job_id: str, new: NewTask) -> Added:
     """Add one task, or raise Refused."""
-    job, (answer,) = await add_tasks(ctx, job_id, [new])
-    if isinstance(answer, Refused):
-        raise answer
-    return job, answer
+    added = await add_tasks(ctx, job_id, [new])
+    if added.refused[0] is not None:
+        raise added.refused[0]
+    return added
 
 
 async def get_task(

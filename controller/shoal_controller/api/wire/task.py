@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -249,15 +250,17 @@ def write_node_info(task: Task, job_url: str, base: str) -> Document | None:
     }
 
 
-def write_added(task: Task, job_url: str) -> Document:
-    """Return the result of a task that was added with a collection."""
-    return {
-        "status": "success",
-        "taskId": task.id,
-        "eTag": etag(task.modified_at),
-        "lastModified": timestamp(task.modified_at),
-        "location": f"{job_url}/tasks/{task.id}",
-    }
+def added_writer(at: datetime, job_url: str) -> Callable[[str], Document]:
+    """Return what writes the result of a task that was added with a collection, by the task's id.
+
+    at   when they all were created
+    """
+    same = {"status": "success", "eTag": etag(at), "lastModified": timestamp(at)}
+
+    def write(task_id: str) -> Document:
+        return same | {"taskId": task_id, "location": f"{job_url}/tasks/{task_id}"}
+
+    return write
 
 
 def write_not_added(task_id: str, error: Document, job_url: str) -> Document:

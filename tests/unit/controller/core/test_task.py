@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shoal_controller.core.errors import Refused
@@ -16,12 +18,15 @@ from shoal_controller.core.task import (
     Returned,
     Started,
     Task,
+    TaskConstraints,
+    TaskDefinition,
     TaskEvent,
     TaskResult,
     TaskState,
     Terminated,
     advance,
 )
+from shoal_protocol.specs import ElevationLevel, UserIdentity
 from tests.builders import NOON, SECOND, a_task, an_exit
 
 LATER = NOON + 5 * SECOND
@@ -43,6 +48,15 @@ def placed(**changes: object) -> Task:
 
 def running(**changes: object) -> Task:
     return placed(state=TaskState.RUNNING, started_at=NOON, **changes)
+
+
+def test_other_constraints_leave_the_rest_of_a_definition_as_it_is() -> None:
+    user = UserIdentity(elevation=ElevationLevel.ADMIN)
+    definition = TaskDefinition(
+        "run", "name", environment=(("A", "b"),), affinity_id="n", required_slots=2, user=user
+    )
+    constraints = TaskConstraints(max_task_retry_count=3)
+    assert definition.constrained(constraints) == replace(definition, constraints=constraints)
 
 
 def test_a_placement_counts_an_attempt_and_leaves_the_task_active() -> None:
