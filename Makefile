@@ -6,7 +6,7 @@ SEEDS ?= 20
 BIN := .venv/bin
 PIP_FLAGS := -q --disable-pip-version-check
 
-.PHONY: demo check test e2e clients sim bench run docs clean constraints
+.PHONY: demo check test e2e e2e-az clients sim bench run docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: .venv/.examples  ## the tutorial and the picture, on a service started for them
@@ -26,6 +26,9 @@ test: check  ## all but the end-to-end tests
 
 e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done .venv-management/.done clients  ## real clients
 	$(BIN)/pytest -q tests/e2e
+
+e2e-az: .venv/.dev .venv-az/.done  ## the Azure CLI, which is some 400 MB
+	$(BIN)/pytest -q tests/e2e/test_az.py
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
@@ -89,6 +92,11 @@ clients: $(CLIENTS:%=.venv-batch-%/.done) $(if $(shell command -v npm),.venv-bat
 	$(PYTHON) -m venv --clear --without-pip $(@D)
 	$(BIN)/pip --python $(@D)/bin/python install $(PIP_FLAGS) --no-compile -c $< \
 	  azure-batch==$* $(if $(filter 15.%,$*),aiohttp) $(if $(filter 1.%,$*),setuptools)
+	@touch $@
+
+.venv-az/.done: .venv/.python
+	$(PYTHON) -m venv .venv-az
+	.venv-az/bin/pip install $(PIP_FLAGS) --no-compile 'azure-cli>=2.80,<3'
 	@touch $@
 
 .venv-management/.done: tests/e2e/requirements-management.txt
