@@ -2,99 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from shoal_controller.core.jobschedule import (
     JobSchedule,
     JobScheduleDefinition,
     JobScheduleState,
 )
-from shoal_controller.store.columns import (
-    decoder,
-    encode,
-    ticks,
-    ticks_or_none,
-    time,
-    time_or_none,
+from shoal_controller.store.columns import ticks_or_none
+from shoal_controller.store.database import Tx
+from shoal_controller.store.table import (
+    choice,
+    choice_or_none,
+    derived,
+    moment,
+    moment_or_none,
+    nested,
+    plain,
+    table,
 )
-from shoal_controller.store.database import Row, Tx
 
 GET: Final = "SELECT * FROM job_schedules WHERE id = ?"
-BY_SERIAL: Final = "SELECT * FROM job_schedules WHERE serial = ?"
 AT_WORK: Final = (
     "SELECT * FROM job_schedules WHERE state IN ('active', 'terminating', 'deleting')"
     " ORDER BY state = 'active', serial"
 )
 """Those that end first: a full disk takes nothing new."""
 COUNT_ACTIVE: Final = "SELECT count(*) FROM job_schedules WHERE state != 'completed'"
-DELETE: Final = "DELETE FROM job_schedules WHERE serial = ?"
-_COLUMNS: Final = (
-    "id, definition, do_not_run_until, do_not_run_after, created_at, modified_at, state, state_at,"
-    " previous_state, previous_state_at, job_count, passed_at, ended_at"
+_TABLE: Final = table(
+    "job_schedules",
+    JobSchedule,
+    *plain("id", "job_count"),
+    nested("definition", JobScheduleDefinition),
+    derived("do_not_run_until", lambda one: ticks_or_none(one.definition.timing.do_not_run_until)),
+    derived("do_not_run_after", lambda one: ticks_or_none(one.definition.timing.do_not_run_after)),
+    *(moment("created_at"), moment("modified_at")),
+    *(choice("state", JobScheduleState), moment("state_at")),
+    *(choice_or_none("previous_state", JobScheduleState), moment_or_none("previous_state_at")),
+    *(moment_or_none("passed_at"), moment_or_none("ended_at")),
 )
-_INSERT: Final = f"INSERT INTO job_schedules ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
-_UPDATE: Final = f"UPDATE job_schedules SET ({_COLUMNS}) = ({', '.join('?' * 13)}) WHERE serial = ?"
-
-_definition = decoder(JobScheduleDefinition)
-
-
-def job_schedule(row: Row) -> JobSchedule:
-    """Return the job schedule of a row."""
-    previous = row["previous_state"]
-    return JobSchedule(
-        serial=row["serial"],
-        id=row["id"],
-        definition=_definition(row["definition"]),
-        created_at=time(row["created_at"]),
-        modified_at=time(row["modified_at"]),
-        state=JobScheduleState(row["state"]),
-        state_at=time(row["state_at"]),
-        previous_state=None if previous is None else JobScheduleState(previous),
-        previous_state_at=time_or_none(row["previous_state_at"]),
-        job_count=row["job_count"],
-        passed_at=time_or_none(row["passed_at"]),
-        ended_at=time_or_none(row["ended_at"]),
-    )
+job_schedule = _TABLE.record
+by_serial = _TABLE.by_serial
+insert = _TABLE.insert
+update = _TABLE.update
+delete = _TABLE.delete
 
 
 def get(tx: Tx, schedule_id: str) -> JobSchedule | None:
     """Return the job schedule of that id, whatever its case, or None."""
-    row = tx.row(GET, (schedule_id,))
-    return None if row is None else job_schedule(row)
-
-
-def by_serial(tx: Tx, serial: int) -> JobSchedule | None:
-    row = tx.row(BY_SERIAL, (serial,))
-    return None if row is None else job_schedule(row)
-
-
-def insert(tx: Tx, new: JobSchedule) -> int:
-    """Store a new job schedule and return its serial; sqlite3.IntegrityError for a namesake."""
-    return tx.execute(_INSERT, _values(new)).lastrowid or 0
-
-
-def update(tx: Tx, changed: JobSchedule) -> None:
-    tx.execute(_UPDATE, (*_values(changed), changed.serial))
-
-
-def delete(tx: Tx, serial: int) -> None:
-    tx.execute(DELETE, (serial,))
-
-
-def _values(schedule: JobSchedule) -> tuple[Any, ...]:
-    timing = schedule.definition.timing
-    return (
-        schedule.id,
-        encode(schedule.definition),
-        ticks_or_none(timing.do_not_run_until),
-        ticks_or_none(timing.do_not_run_after),
-        ticks(schedule.created_at),
-        ticks(schedule.modified_at),
-        schedule.state,
-        ticks(schedule.state_at),
-        schedule.previous_state,
-        ticks_or_none(schedule.previous_state_at),
-        schedule.job_count,
-        ticks_or_none(schedule.passed_at),
-        ticks_or_none(schedule.ended_at),
-    )
+    return _TABLE.one(tx, GET, (schedule_id,))
