@@ -74,7 +74,9 @@ def issuer_of(keys: Path | str, **changes: Any) -> Issuer:
 
 
 @asynccontextmanager
-async def opened(house: House, provider: Provider, issuer: Issuer, door: Any = None) -> Any:
+async def opened(
+    house: House, provider: Provider, issuer: Issuer, door: Any = None
+) -> AsyncIterator[Site]:
     issuers = Issuers([issuer], house.clock)
     async with (
         served(door or house, issuers=issuers) as base,

@@ -239,7 +239,7 @@ async def test_the_client_scales_pools_and_is_told_what_is_missing(client: Batch
         shown = client.get_pool("p", expand=["stats"])
         assert (shown.enable_auto_scale, shown.auto_scale_formula) == (True, formula)
         assert shown.auto_scale_evaluation_interval == timedelta(minutes=6)
-        assert "does not evaluate" in shown.auto_scale_run.error.message
+        assert "does not evaluate" in str(shown.auto_scale_run.error.message)
         assert shown.pool_statistics.usage_statistics.dedicated_core_time == timedelta()
         with pytest.raises(HttpResponseError) as caught:
             client.evaluate_pool_auto_scale(

@@ -51,7 +51,7 @@ async def test_a_task_sees_the_documented_environment_and_nothing_of_the_agents(
     )
     await node.controller.results(run)
     lines = (node.task(run) / "stdout.txt").read_text().splitlines()
-    seen = dict(line.partition("=")[::2] for line in lines)
+    seen = {name: value for name, _, value in (line.partition("=") for line in lines)}
     assert seen["AZ_BATCH_TASK_ID"] == f"t{run.serial}"
     assert seen["AZ_BATCH_JOB_ID"] == "job"
     assert seen["AZ_BATCH_TASK_WORKING_DIR"] == seen["PWD"] == seen["HOME"]

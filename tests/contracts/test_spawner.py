@@ -222,6 +222,7 @@ async def test_what_cannot_be_launched_is_told_by_its_stage(
     (agent.folder / "script").chmod(0o755)
     agent.client.enqueue("a", 1, Launch(argv, str(agent.folder / cwd)))
     end = await agent.end_of("a")
+    assert isinstance(end, Failed)
     assert end == Failed("a", number, stage)
     assert end.is_program_missing == is_missing
 

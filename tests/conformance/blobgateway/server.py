@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from azure.core.exceptions import HttpResponseError
+
 from shoal_controller.blobgateway import BlobStore, StorageAccount, create_app, serve
 from shoal_controller.blobgateway.conditions import format_http_date
 from shoal_controller.blobgateway.sharedkey import SignedParts, authorization
@@ -23,6 +26,11 @@ KEY = b"the key of the account called dev"
 OTHER_ACCOUNT = "other"
 OTHER_KEY = b"the key of the account called other"
 VERSION = "2021-12-02"
+
+
+def code_of(caught: pytest.ExceptionInfo[HttpResponseError]) -> str:
+    """Return the code of a refusal that azure-storage-blob raised."""
+    return getattr(caught.value, "error_code", "")
 
 
 class ShiftedClock:

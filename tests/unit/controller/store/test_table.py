@@ -54,7 +54,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     inner = get_args(kind)
     origin = get_origin(kind)
     if origin in (Union, UnionType):
-        return st.one_of(map(values, inner))
+        return st.one_of([values(one) for one in inner])
     if origin is tuple and Ellipsis in inner:
         return st.lists(values(inner[0]), max_size=2).map(tuple)
     if origin is tuple:
