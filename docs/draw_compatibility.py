@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from shoal_controller.api.offers import Kind, offer
-from shoal_controller.api.routes import ROUTES, Route
+from shoal_controller.api.routes import ROUTES
+from shoal_controller.api.routing import Route
 from shoal_controller.api.wire import common, job, pool, task
 from shoal_controller.api.wire.table import Structure
 

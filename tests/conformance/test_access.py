@@ -13,7 +13,8 @@ from aiohttp import ClientSession
 
 from shoal_controller.api.issuers import Issuer, Issuers
 from shoal_controller.api.ownroutes import OWN_ROUTES
-from shoal_controller.api.routes import ROUTES, Route
+from shoal_controller.api.routes import ROUTES
+from shoal_controller.api.routing import Route
 from shoal_controller.api.versions import VERSIONS
 from shoal_controller.core import tasktoken
 from shoal_controller.core.access import Role

@@ -9,7 +9,8 @@ import pytest
 
 from shoal_controller.api.lists import noun
 from shoal_controller.api.options import OPTIONS
-from shoal_controller.api.routes import ROUTES, Route
+from shoal_controller.api.routes import ROUTES
+from shoal_controller.api.routing import Route
 from shoal_controller.api.wire.selectable import SELECTABLE
 from shoal_controller.store import pages
 from tests.conformance.conftest import (

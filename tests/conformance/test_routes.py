@@ -10,7 +10,8 @@ import pytest
 
 from shoal_controller.api.call import http_date
 from shoal_controller.api.offers import OFFERS, Kind, offer
-from shoal_controller.api.routes import ROUTES, Route, Router
+from shoal_controller.api.routes import ROUTES
+from shoal_controller.api.routing import Route, Router
 from shoal_controller.core.errors import Refused
 from shoal_controller.loops.jobs import work_off
 from shoal_protocol.messages import FileEntry, FileReply, LogsReply
@@ -238,7 +239,7 @@ def test_an_offer_is_that_of_a_row_with_a_handler() -> None:
 def test_the_router_finds_every_row_and_its_arguments(route: Route) -> None:
     names = [part.split("}")[0] for part in route.path.split("{")[1:]]
     path = route.path.format_map({name: f"a%2F{name}" for name in names})
-    assert Router().find(route.method, path) == (route, {name: f"a/{name}" for name in names})
+    assert Router(ROUTES).find(route.method, path) == (route, {name: f"a/{name}" for name in names})
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_the_router_finds_every_row_and_its_arguments(route: Route) -> None:
 )
 def test_the_router_refuses_what_is_not_in_the_table(method: str, path: str, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        Router().find(method, path)
+        Router(ROUTES).find(method, path)
     assert refused.value.code == code
 
 

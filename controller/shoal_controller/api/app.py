@@ -20,7 +20,8 @@ from shoal_controller.api.options import check_options
 from shoal_controller.api.ownroutes import OWN_ROUTES
 from shoal_controller.api.paging import integer_parameter
 from shoal_controller.api.rate import Rates, Throttled
-from shoal_controller.api.routes import ROUTES, Router
+from shoal_controller.api.routes import ROUTES
+from shoal_controller.api.routing import Router
 from shoal_controller.api.versions import VERSIONS
 from shoal_controller.core.conditions import NotModified
 from shoal_controller.core.errors import Refused, Unavailable

@@ -17,7 +17,7 @@ from shoal_controller.core.errors import Refused
 from shoal_controller.core.ids import etag
 
 if TYPE_CHECKING:
-    from shoal_controller.api.routes import Route
+    from shoal_controller.api.routing import Route
     from shoal_controller.api.versions import Version
     from shoal_controller.operations.context import Context
 

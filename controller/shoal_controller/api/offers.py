@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shoal_controller.api.routes import Route
+from shoal_controller.api.routing import Route
 
 
 class Kind(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shoal_controller.api import accounts
-from shoal_controller.api.routes import Route
+from shoal_controller.api.routing import Route
 from shoal_controller.core.access import Role
 
 _ACCOUNT: Final = "/shoal/v1/account"

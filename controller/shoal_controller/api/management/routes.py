@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from shoal_controller.api.management import accounts, applications, packages
 from shoal_controller.api.options import LIST
-from shoal_controller.api.routes import Route
+from shoal_controller.api.routing import Route
 from shoal_controller.core.access import Role
 from shoal_controller.core.errors import Refused
 
