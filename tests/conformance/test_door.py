@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -158,6 +160,68 @@ async def test_a_signature_is_good_for_its_own_request_only(house: House, caller
 async def test_a_body_that_is_no_object_is_refused(caller: Caller, body: bytes, path: str) -> None:
     answer = await caller.send("POST", path, raw=body)
     assert (answer.status, answer.code) == (400, "InvalidRequestBody")
+
+
+@pytest.mark.parametrize("depth", range(700, 1000, 10))
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", "/pools/p1/updateproperties", "applicationPackageReferences"),
+        ("POST", "/jobs", "id"),
+        ("POST", "/jobs", "jobManagerTask"),
+        ("PATCH", "/jobs/j1", "unknown"),
+    ],
+)
+async def test_a_body_that_is_nested_as_deeply_as_can_be_read_is_refused(
+    caller: Caller, method: str, path: str, name: str, depth: int
+) -> None:
+    body = b'{"metadata":[],"%b":%b1%b}' % (name.encode(), b'{"a":' * depth, b"}" * depth)
+    answer = await caller.send(method, path, raw=body)
+    assert answer.status == 400
+    assert answer.values["Reason"]
+
+
+async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_news(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    await caller.make("/jobs", job_body())
+    lines = _signed_lines(caller, "POST", TASKS, **{"Content-Length": "100"})
+    _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(caller.base).port)
+    writer.write(lines + b'{"id":')
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    await asyncio.sleep(0.1)
+    assert (await caller.get("/jobs")).status == 200
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "raw", "values"),
+    [
+        ("GET", "/jobs", {"ocp-date": "today"}, None, {"HeaderName": "ocp-date"}),
+        ("GET", "/jobs/j1", {"If-Match": '"'}, None, {"HeaderName": "If-Match"}),
+        ("GET", "/jobs/j1", {"If-Modified-Since": "x"}, None, {"HeaderName": "If-Modified-Since"}),
+        ("GET", "/jobs//tasks", {}, None, {}),
+        ("GET", "/jobs/%ff", {}, None, {}),
+        ("POST", "/jobs", {}, b"", {}),
+        ("POST", "/jobs", {}, b"[]", {}),
+        ("POST", "/jobs", {}, b'{"id":"\xff"}', {}),
+        ("POST", "/jobs", {}, b"[" * 100_000, {}),
+    ],
+)
+async def test_a_refusal_says_in_a_sentence_how_to_mend_the_request(
+    caller: Caller,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    raw: bytes | None,
+    values: dict[str, str],
+) -> None:
+    answer = await caller.send(method, path, headers=headers, raw=raw)
+    assert answer.status == 400
+    assert values.items() <= answer.values.items()
+    assert re.fullmatch(r"[A-Z].{15,}\.", answer.values["Reason"])
 
 
 async def test_a_body_of_the_limit_is_read_and_a_byte_more_is_not(caller: Caller) -> None:

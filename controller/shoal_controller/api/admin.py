@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from shoal_controller.api.accounts import plain
-from shoal_controller.api.call import read_body
+from shoal_controller.api.call import UNREADABLE, read_body, unreadable
 from shoal_controller.api.errors import error_response, of_http
 from shoal_controller.api.wire import account as wire
 from shoal_controller.clock import Clock
@@ -143,8 +143,8 @@ class _Admin:
 async def _document(request: web.Request) -> dict[str, Any]:
     try:
         return _decode(await read_body(request))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("InvalidRequestBody", Reason=str(error)) from None
+    except UNREADABLE as error:
+        raise unreadable(error) from None
 
 
 def _check_peer(request: web.Request) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from shoal_controller import serving
 from shoal_controller.api.auth import Controller, authenticate
-from shoal_controller.api.call import Call, check_length, parse_query, raw_path
+from shoal_controller.api.call import Call, check_length, parse_query, raw_path, unreadable
 from shoal_controller.api.errors import error_response, of_http
 from shoal_controller.api.issuers import Issuers
 from shoal_controller.api.management import door as management
@@ -101,6 +101,10 @@ class _Door:
             refused = Refused("ServerBusy", Reason=str(error))  # the disk is full, or we are ending
         except web.HTTPException as error:
             refused = of_http(error.status)
+        except RecursionError as error:
+            # Of a document that could just be read, by whoever looked at it deeper in the stack.
+            # Nothing of such a depth is ever stored, so no change of state is half done.
+            refused = unreadable(error)
         except Exception:
             path = raw_path(request)[0]
             log.exception("request %s failed: %s %s", request_id, request.method, path)
@@ -194,6 +198,7 @@ def _check_timeout(query: dict[str, str]) -> None:
             "OutOfRangeQueryParameterValue",
             QueryParameterName="timeout",
             QueryParameterValue=value,
+            Reason="It is a number of seconds, 0 or more.",
         )
 
 

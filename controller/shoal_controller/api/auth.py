@@ -17,7 +17,7 @@ from shoal_controller.api.issuers import Issuers, untrusted
 from shoal_controller.clock import Clock
 from shoal_controller.core import claims, tasktoken
 from shoal_controller.core.access import Grant, Role
-from shoal_controller.core.errors import Refused
+from shoal_controller.core.errors import Refused, invalid_header
 from shoal_controller.core.tasktoken import TaskToken
 from shoal_controller.operations.tasks import job_of_run
 from shoal_protocol.sharedkey import SignedParts, string_to_sign, verify
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shoal_controller.operations.context import Context
 
 SKEW_MAX: Final = timedelta(minutes=15)
+DATE_WANTED: Final = "It must be an HTTP date, such as Fri, 01 May 2026 12:00:00 GMT."
 _SHARED_KEY: Final = re.compile(r"SharedKey ([a-z0-9-]{1,64}):([A-Za-z0-9+/=]{1,128})\Z", re.I)
 _BEARER: Final = re.compile(r"Bearer ([A-Za-z0-9._~+/=-]{1,16384})\Z", re.I)
 
@@ -146,7 +147,7 @@ def _check_date(headers: Mapping[str, str], now: datetime) -> None:
         raise Refused("MissingRequiredHeader", HeaderName="ocp-date")
     date = parse_date(value)
     if date is None:
-        raise Refused("InvalidHeaderValue", HeaderName=header, HeaderValue=value[:256])
+        raise invalid_header(header, value, DATE_WANTED)
     if abs(date - now) > SKEW_MAX:
         raise untrusted(
             f"The date header in the request is incorrect: {header} is '{value}', more than "

@@ -67,8 +67,8 @@ class Call:
             return {}
         try:
             return _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Refused("InvalidRequestBody", Reason=str(error)) from None
+        except UNREADABLE as error:
+            raise unreadable(error) from None
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -162,7 +162,20 @@ async def read_body(request: web.Request) -> bytes:
         raise Refused("OperationTimedOut", "The request body did not arrive in time.") from None
     except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError) as error:
         raise Refused("InvalidRequestBody", Reason=printable(str(error))) from None
+    except ConnectionError:  # nobody will read this, and it is no fault of ours
+        raise Refused("InvalidRequestBody", Reason="The connection ended before it did.") from None
     return bytes(body)
+
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON raises."""
+
+
+def unreadable(error: Exception) -> Refused:
+    """Return the refusal of a body that is no JSON object."""
+    what = {RecursionError: "it is nested too deeply", UnicodeDecodeError: "it is not UTF-8"}
+    found = what.get(type(error)) or printable(str(error))
+    return Refused("InvalidRequestBody", Reason=f"The body must be a JSON object: {found}.")
 
 
 def check_length(request: web.Request) -> None:

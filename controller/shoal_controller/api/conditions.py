@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from shoal_controller.api.auth import parse_date
+from shoal_controller.api.auth import DATE_WANTED, parse_date
 from shoal_controller.core.conditions import ANY, Conditions
-from shoal_controller.core.errors import Refused
+from shoal_controller.core.errors import Refused, invalid_header
 
 _HEADERS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 # A tag is stronger than a date of the same direction; every other pair contradicts itself.
@@ -30,7 +30,11 @@ def read_conditions(headers: Mapping[str, str], kind: Literal[0, 2, 4]) -> Condi
     if not given:
         return ANY
     if len(given) > 1 and given not in _PAIRS:
-        raise Refused("MultipleConditionHeadersNotSupported", HeaderName=", ".join(sorted(given)))
+        raise Refused(
+            "MultipleConditionHeadersNotSupported",
+            HeaderName=", ".join(sorted(given)),
+            Reason="Send one of them, or a tag with the date of the same direction.",
+        )
     return Conditions(
         if_match=_tag(headers, "If-Match") if "If-Match" in given else None,
         if_none_match=_tag(headers, "If-None-Match") if "If-None-Match" in given else None,
@@ -45,7 +49,7 @@ def _tag(headers: Mapping[str, str], name: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if not value or '"' in value:
-        raise Refused("InvalidHeaderValue", HeaderName=name, HeaderValue=headers[name][:256])
+        raise invalid_header(name, headers[name], "It must be * or one ETag.")
     return value
 
 
@@ -54,5 +58,5 @@ def _date(headers: Mapping[str, str], name: str, given: set[str]) -> datetime | 
         return None
     date = parse_date(headers[name])
     if date is None:
-        raise Refused("InvalidHeaderValue", HeaderName=name, HeaderValue=headers[name][:256])
+        raise invalid_header(name, headers[name], DATE_WANTED)
     return date

@@ -20,7 +20,7 @@ from shoal_controller.api.paging import (
     position,
 )
 from shoal_controller.api.wire.file import file_headers, write_file
-from shoal_controller.core.errors import Refused, Unavailable
+from shoal_controller.core.errors import Refused, Unavailable, invalid_header
 from shoal_controller.core.odata import fields
 from shoal_controller.core.odata.parse import StartsWith
 from shoal_controller.operations import files
@@ -134,7 +134,7 @@ def _range(call: Call, length: int) -> tuple[int, int]:
         return 0, length - 1
     match = _RANGE.match(value.strip())
     if match is None:
-        raise Refused("InvalidHeaderValue", HeaderName="ocp-range", HeaderValue=value[:256])
+        raise invalid_header("ocp-range", value, "It must be one range, such as bytes=0-1023.")
     if match[3] is not None:
         first, last = max(0, length - int(match[3])), length - 1
     else:

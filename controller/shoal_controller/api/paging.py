@@ -29,6 +29,7 @@ def page_size(call: Call, limit: int = PAGE_MAX) -> int:
             QueryParameterValue=value,
             MinimumAllowed="1",
             MaximumAllowed=str(limit),
+            Reason=f"It must be in the range 1 to {limit}.",
         )
     return count
 

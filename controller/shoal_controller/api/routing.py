@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from shoal_controller.core.access import Role
-from shoal_controller.core.errors import Refused
+from shoal_controller.core.errors import Refused, invalid_path
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 """Takes the Call; named there, each would need the other."""
@@ -50,6 +50,7 @@ class Route:
 
 
 _REST: Final = "{filePath}"
+NOT_UTF_8: Final = "its percent-encoding is that of no UTF-8."
 _KEYED: Final = re.compile(r"certificates\((.*)\)\Z", re.DOTALL)
 
 
@@ -95,7 +96,8 @@ class Router:
                 branch = branch.argument
                 values.append(_decoded(segment))
             else:
-                raise Refused("ResourceNotFound" if segment else "InvalidUri")
+                wrong = invalid_path("it has an empty part.")
+                raise Refused("ResourceNotFound") if segment else wrong
         if not branch.methods:
             raise Refused("ResourceNotFound")
         found = branch.methods.get(method)
@@ -128,4 +130,4 @@ def _decoded(segment: str) -> str:
     try:
         return unquote(segment, errors="strict")
     except UnicodeDecodeError:
-        raise Refused("InvalidUri") from None
+        raise invalid_path(NOT_UTF_8) from None

@@ -46,6 +46,16 @@ def missing_property(name: str) -> Refused:
     return Refused("MissingRequiredProperty", PropertyName=name)
 
 
+def invalid_header(name: str, value: str, reason: str) -> Refused:
+    """Return the refusal of a header; `reason` says how to mend it."""
+    return Refused("InvalidHeaderValue", HeaderName=name, HeaderValue=value[:256], Reason=reason)
+
+
+def invalid_path(reason: str) -> Refused:
+    """Return the refusal of a path that can be none of any operation."""
+    return Refused("InvalidUri", Reason=f"The path leads nowhere: {reason}")
+
+
 def not_built(name: str) -> Refused:
     """Return the refusal for a property of a feature that this version does not have."""
     return Refused(

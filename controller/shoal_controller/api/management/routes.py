@@ -13,9 +13,9 @@ from urllib.parse import unquote_to_bytes
 
 from shoal_controller.api.management import accounts, applications, packages
 from shoal_controller.api.options import LIST
-from shoal_controller.api.routing import Route
+from shoal_controller.api.routing import NOT_UTF_8, Route
 from shoal_controller.core.access import Role
-from shoal_controller.core.errors import Refused
+from shoal_controller.core.errors import Refused, invalid_path
 
 VERSIONS: Final = (
     *("2025-06-01", "2024-07-01", "2024-02-01", "2023-11-01", "2023-05-01", "2022-10-01"),
@@ -118,4 +118,4 @@ def _decoded(segment: str) -> str:
         # Bytes that were sent as they are arrive as lone surrogates.
         return unquote_to_bytes(segment.encode("utf-8", "surrogateescape")).decode()
     except UnicodeDecodeError:
-        raise Refused("InvalidUri") from None
+        raise invalid_path(NOT_UTF_8) from None
