@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import resource
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,6 +31,21 @@ log = logging.getLogger(__name__)
 
 HEADER_BYTES_MAX: Final = 16 * 1024
 """Of the request line, and of one header: 8 KiB of metadata may stand in one."""
+HEADERS_MAX: Final = 128
+IDLE_S_MAX: Final = 75.0
+"""A connection ends when no whole request came so long: since it began, or since the last answer.
+
+However busily its bytes trickle in meanwhile. Clients keep connections for the next request.
+"""
+UNREAD_S_MAX: Final = 10.0
+"""The rest of a body that nobody wants is taken so long, then the connection ends."""
+WRITE_S_MAX: Final = 120.0
+"""A client that takes nothing of its answer for so long is cut off."""
+WAITING_MAX: Final = 2048
+"""So many connections may wait for a request; who has waited longest goes for a new one.
+
+A quarter of the descriptors that the process may have, where that is less.
+"""
 SHUTDOWN_S_MAX: Final = 5.0
 """Requests that are being answered when the end comes have so long."""
 
@@ -56,8 +72,11 @@ class Runner(web.AppRunner):
         self._protocol: Final[dict[str, Any]] = {
             "access_log": None,
             "auto_decompress": auto_decompress,
+            "keepalive_timeout": IDLE_S_MAX,
+            "lingering_time": UNREAD_S_MAX,
             "logger": log,
             "max_field_size": HEADER_BYTES_MAX,
+            "max_headers": HEADERS_MAX,
             "max_line_size": HEADER_BYTES_MAX,
         }
         self._refuse = refuse
@@ -74,6 +93,21 @@ class _Server(web.Server):
         self._new_request_of_app = made.request_factory
         self._refuse = refuse
         self._protocol = protocol
+        descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._waiting_max = min(WAITING_MAX, max(1, descriptors_max // 4))
+        self._waiting: dict[_Connection, None] = {}
+
+    def waits(self, connection: _Connection) -> None:
+        """Note that a connection waits for a request; end another one if those are too many."""
+        self._waiting[connection] = None
+        if len(self._waiting) > self._waiting_max:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.force_close()
+
+    def waits_no_more(self, connection: _Connection) -> None:
+        """Note that a connection has its request, or is no more."""
+        self._waiting.pop(connection, None)
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, self._refuse, self._protocol)
@@ -95,12 +129,47 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_body", "_refuse")
+    __slots__ = ("_body", "_refuse", "_server", "_stuck")
 
-    def __init__(self, server: web.Server, refuse: Refuse, protocol: dict[str, Any]) -> None:
+    def __init__(self, server: _Server, refuse: Refuse, protocol: dict[str, Any]) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **protocol)
+        self._server = server
         self._refuse = refuse
         self._body: StreamReader | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.waits(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.waits_no_more(self)
+        self._moves()
+        super().connection_lost(exc)
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Any
+    ) -> tuple[web.StreamResponse, bool]:
+        self._server.waits_no_more(self)
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            if self.transport is not None:
+                self._server.waits(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.transport is not None:
+            self._stuck = self._loop.call_later(WRITE_S_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._moves()
+        super().resume_writing()
+
+    def _moves(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -123,6 +192,8 @@ class _Connection(web.RequestHandler):
         if isinstance(exc, HttpProcessingError):
             code, reason = what_is_wrong(exc)
             _tell(request.remote, reason)
+        elif exc is not None and is_gone(request, exc):
+            raise exc  # the connection's end, which is no news
         else:
             log.error("a handler failed: %s %s", request.method, request.path, exc_info=exc)
             code, reason = "InternalError", "The server encountered an internal error."
@@ -138,6 +209,12 @@ class _Connection(web.RequestHandler):
             _tell(self.peername, BROKEN_BODY)
         else:
             super().log_exception(*args, **kw)
+
+
+def is_gone(request: web.BaseRequest, error: BaseException) -> bool:
+    """Return whether an error says that the client hung up, so that nobody waits for an answer."""
+    transport = request.transport
+    return isinstance(error, ConnectionError) and (transport is None or transport.is_closing())
 
 
 def what_is_wrong(error: HttpProcessingError) -> tuple[str, str]:

@@ -105,7 +105,9 @@ class _Door:
             # Of a document that could just be read, by whoever looked at it deeper in the stack.
             # Nothing of such a depth is ever stored, so no change of state is half done.
             refused = unreadable(error)
-        except Exception:
+        except Exception as error:
+            if serving.is_gone(request, error):
+                raise
             path = raw_path(request)[0]
             log.exception("request %s failed: %s %s", request_id, request.method, path)
             refused = Refused("InternalError")

@@ -162,8 +162,6 @@ async def read_body(request: web.Request) -> bytes:
         raise Refused("OperationTimedOut", "The request body did not arrive in time.") from None
     except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError) as error:
         raise Refused("InvalidRequestBody", Reason=printable(str(error))) from None
-    except ConnectionError:  # nobody will read this, and it is no fault of ours
-        raise Refused("InvalidRequestBody", Reason="The connection ended before it did.") from None
     return bytes(body)
 
 
