@@ -208,6 +208,8 @@ async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_news(
         ("POST", "/jobs", {}, b"[]", {}),
         ("POST", "/jobs", {}, b'{"id":"\xff"}', {}),
         ("POST", "/jobs", {}, b"[" * 100_000, {}),
+        ("POST", "/jobs", {"Content-Encoding": "gzip"}, b"no gzip", {}),
+        ("POST", "/jobs", {"Content-Encoding": "deflate"}, b"no deflate", {}),
     ],
 )
 async def test_a_refusal_says_in_a_sentence_how_to_mend_the_request(

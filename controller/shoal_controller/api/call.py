@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from shoal_controller.core.errors import Refused
 from shoal_controller.core.ids import etag
+from shoal_controller.serving import BROKEN_BODY
 
 if TYPE_CHECKING:
     from shoal_controller.api.routing import Route
@@ -160,8 +161,8 @@ async def read_body(request: web.Request) -> bytes:
                     raise too_large()
     except TimeoutError:
         raise Refused("OperationTimedOut", "The request body did not arrive in time.") from None
-    except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise Refused("InvalidRequestBody", Reason=printable(str(error))) from None
+    except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError):
+        raise Refused("InvalidRequestBody", Reason=BROKEN_BODY) from None
     return bytes(body)
 
 
