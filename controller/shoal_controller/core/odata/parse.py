@@ -173,7 +173,7 @@ class _Parser:
             return refusal(f"At the end: {expected} is expected.", self._text)
         token = self._tokens[self._next]
         return refusal(
-            f"At position {token.at + 1}: {expected} is expected, found {token.text!r}.",
+            f"At position {token.at + 1}: {expected} is expected, found {token.text[:64]!r}.",
             self._text,
         )
 

@@ -70,6 +70,7 @@ def test_literals(text: str, value: object) -> None:
         ("id eq 'a' ; drop", "At position 11: cannot read"),
         ("a" * 9000, "at most 8192 characters"),
         ("n eq 99999999999999999999", "At position 6: a value"),
+        (f"startswith(id,{'9' * 5000})", f"is expected, found '{'9' * 64}'."),
     ],
 )
 def test_what_is_no_filter_is_refused_with_its_position(text: str, reason: str) -> None:
