@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 SEEDS ?= 20
+SECONDS ?= 600
 BIN := .venv/bin
 PIP_FLAGS := -q --disable-pip-version-check
 
-.PHONY: demo check test e2e e2e-az clients sim bench run docs clean constraints
+.PHONY: demo check test fuzz e2e e2e-az clients sim bench run docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: .venv/.examples  ## the tutorial and the picture, on a service started for them
@@ -21,8 +22,11 @@ check: .venv/.dev  ## format, lint, types, drawings, unit tests: under a minute
 	$(BIN)/pytest -q tests/unit
 
 test: check  ## all but the end-to-end tests
-	$(BIN)/pytest -q tests/contracts tests/conformance
+	$(BIN)/pytest -q tests/contracts tests/conformance tests/fuzz
 	$(BIN)/python -m tests.simulation --seeds 20
+
+fuzz: .venv/.dev  ## hostile requests, others each time: SECONDS=600 of them, or one SEED=7 again
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED),--seconds $(SECONDS))
 
 e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done .venv-management/.done clients  ## real clients
 	$(BIN)/pytest -q tests/e2e
