@@ -8,6 +8,8 @@ import pytest
 
 from tests.conformance.conftest import MACHINE, Caller, pool_body
 
+COMPUTE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute"
+
 
 @pytest.mark.parametrize(
     ("changes", "status", "code", "name"),
@@ -20,6 +22,12 @@ from tests.conformance.conftest import MACHINE, Caller, pool_body
             "nodeAgentSKUId",
         ),
         ({"imageReference": {"publisher": "me"}}, 400, "InvalidPropertyValue", "imageReference"),
+        (
+            {"imageReference": {"virtualMachineImageId": COMPUTE + "/gallery/g/images/i"}},
+            400,
+            "InvalidPropertyValue",
+            "virtualMachineImageId",
+        ),
         ({"dataDisks": [{"lun": 64, "diskSizeGB": 1}]}, 400, "InvalidPropertyValue", "lun"),
         ({"dataDisks": [{"lun": 1}]}, 400, "MissingRequiredProperty", "diskSizeGB"),
         (
@@ -45,6 +53,59 @@ async def test_a_machine_that_cannot_be_is_refused(
     answer = await caller.post("/pools", body)
     assert (answer.status, answer.code) == (status, code)
     assert answer.values["PropertyName"] == name
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        COMPUTE + "/images/i",
+        COMPUTE + "/galleries/g/images/i",
+        COMPUTE.lower() + "/galleries/g/images/i/versions/1.0.0",
+    ],
+)
+async def test_an_image_of_ones_own_is_named_by_where_it_is(caller: Caller, image: str) -> None:
+    machine = MACHINE | {"imageReference": {"virtualMachineImageId": image}}
+    await caller.make("/pools", pool_body(virtualMachineConfiguration=machine))
+    shown = (await caller.get("/pools/p1")).json["virtualMachineConfiguration"]
+    assert shown["imageReference"]["virtualMachineImageId"] == image
+
+
+def _opening(port: int | str) -> dict[str, Any]:
+    """Return the settings of a pool that opens a port of its nodes to the outside."""
+    opened = {
+        "name": "n",
+        "protocol": "tcp",
+        "backendPort": port,
+        "frontendPortRangeStart": 15000,
+        "frontendPortRangeEnd": 15100,
+    }
+    return {"networkConfiguration": {"endpointConfiguration": {"inboundNATPools": [opened]}}}
+
+
+@pytest.mark.parametrize(
+    ("version", "port", "is_refused"),
+    [
+        ("2025-06-01", 22, False),
+        ("2025-06-01", 3389, False),
+        ("2025-06-01", 29876, True),
+        ("2025-06-01", 29877, True),
+        ("2024-07-01.20.0", 22, True),
+        ("2024-07-01.20.0", "22", True),
+        ("2018-12-01.8.0", 3389, True),
+        ("2018-12-01.8.0", 3390, False),
+    ],
+)
+async def test_ports_that_the_service_needs_itself_are_refused(
+    caller: Caller, version: str, port: int | str, is_refused: bool
+) -> None:
+    caller.version = version
+    answer = await caller.post("/pools", pool_body(**_opening(port)))
+    if not is_refused:
+        assert answer.status == 201
+        return
+    assert (answer.status, answer.code) == (400, "InvalidPropertyValue")
+    assert answer.values["PropertyName"] == "backendPort"
+    assert answer.values["PropertyValue"] == str(port)
 
 
 async def test_a_pool_of_cloud_services_is_refused(caller: Caller) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shoal_controller.core.errors import invalid_property
+
 Document = dict[str, Any]
 Change = Callable[[Document], Document]
 
@@ -99,6 +101,19 @@ def meant(**values: Any) -> Reshape:
     def up(document: Document) -> Document:
         absent = {key: value for key, value in values.items() if document.get(key) is None}
         return document | absent if absent else document
+
+    return Reshape(up)
+
+
+def reserved(name: str, *values: int) -> Reshape:
+    """Return that a property could not have values here that it can have since."""
+    taken = {str(value) for value in values}
+
+    def up(document: Document) -> Document:
+        value = document.get(name)
+        if str(value) in taken:  # numbers may come as text
+            raise invalid_property(name, value, "The api-version of the request reserves it.")
+        return document
 
     return Reshape(up)
 

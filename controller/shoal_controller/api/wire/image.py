@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -121,6 +122,12 @@ def write_agents() -> list[Document]:
 _AGENTS: Final = {image.agent for image in IMAGES}
 _AGENT_OF: Final = {(image.publisher, image.offer, image.sku): image.agent for image in IMAGES}
 _CUSTOM: Final = ("virtualMachineImageId", "sharedGalleryImageId", "communityGalleryImageId")
+_OWN_IMAGE: Final = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute"
+    r"/(images/[^/]+|galleries/[^/]+/images/[^/]+(/versions/[^/]+)?)",
+    re.IGNORECASE,
+)
+"""A `virtualMachineImageId`; before 2017-09-01.6.0 images were blobs, which have URLs."""
 
 
 def check_image(configuration: Mapping[str, Any]) -> None:
@@ -138,6 +145,15 @@ def check_image(configuration: Mapping[str, Any]) -> None:
         )
     reference = configuration["imageReference"]
     if any(reference.get(name) for name in _CUSTOM):
+        own = reference.get("virtualMachineImageId", "")
+        if own.startswith("/") and not _OWN_IMAGE.fullmatch(own):
+            raise invalid_property(
+                "virtualMachineImageId",
+                own,
+                "It must end with /providers/Microsoft.Compute/images/{name}, or with "
+                "/providers/Microsoft.Compute/galleries/{gallery}/images/{name}, which may be "
+                "followed by /versions/{version}; before that stand subscription and group.",
+            )
         return
     named = tuple(reference.get(key, "").lower() for key in ("publisher", "offer", "sku"))
     expected = _AGENT_OF.get(named)

@@ -110,7 +110,7 @@ def _read_machine(value: Any, name: str) -> Document:
 
 _check_network: Final = check_carried("NetworkConfiguration")
 _NAT_POOLS_MAX: Final = 5
-_RESERVED_PORTS: Final = (22, 3389, 29876, 29877)
+_RESERVED_PORTS: Final = (29876, 29877)
 
 
 def _read_network(value: Any, name: str) -> Document:
