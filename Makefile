@@ -4,10 +4,11 @@
 PYTHON ?= python3
 SEEDS ?= 20
 SECONDS ?= 600
+LIVE ?= 15.1.0 14.2.0
 BIN := .venv/bin
 PIP_FLAGS := -q --disable-pip-version-check
 
-.PHONY: demo check test fuzz e2e e2e-az clients sim bench run docs clean constraints
+.PHONY: demo check test fuzz e2e e2e-az live-suite clients sim bench run docs clean constraints
 .DELETE_ON_ERROR:
 
 demo: .venv/.examples  ## the tutorial and the picture, on a service started for them
@@ -28,11 +29,15 @@ test: check  ## all but the end-to-end tests
 fuzz: .venv/.dev  ## hostile requests, others each time: SECONDS=600 of them, or one SEED=7 again
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED),--seconds $(SECONDS))
 
-e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done .venv-management/.done clients  ## real clients
+e2e: .venv/.dev .venv-sdk15/.done .venv-sdk14/.done .venv-management/.done clients \
+  $(LIVE:%=.venv-live-%/.done)  ## real clients
 	$(BIN)/pytest -q tests/e2e
 
 e2e-az: .venv/.dev .venv-az/.done  ## the Azure CLI, which is some 400 MB
 	$(BIN)/pytest -q tests/e2e/test_az.py
+
+live-suite: .venv/.dev $(LIVE:%=.venv-live-%/.done)  ## azure-batch's own live tests; ARGS go to pytest
+	$(BIN)/python -m tests.e2e.livesuite $(LIVE) -- $(ARGS)
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
@@ -101,6 +106,15 @@ clients: $(CLIENTS:%=.venv-batch-%/.done) $(if $(shell command -v npm),.venv-bat
 .venv-az/.done: .venv/.python
 	$(PYTHON) -m venv .venv-az
 	.venv-az/bin/pip install $(PIP_FLAGS) --no-compile 'azure-cli>=2.80,<3'
+	@touch $@
+
+# The releases whose own live tests are run: the environment beside the tests of the source package.
+.venv-live-%/.done: tests/e2e/livesuite/requirements-%.txt | .venv/.python
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(BIN)/pip --python $(@D)/bin/python install $(PIP_FLAGS) --no-compile -r $<
+	$(BIN)/pip download $(PIP_FLAGS) --no-deps --no-binary azure-batch -d $(@D)/sdist azure-batch==$*
+	mkdir $(@D)/suite
+	tar -xzf $(@D)/sdist/azure?batch-$*.tar.gz -C $(@D)/suite --strip-components=1 --wildcards '*/tests/*'
 	@touch $@
 
 .venv-management/.done: tests/e2e/requirements-management.txt
