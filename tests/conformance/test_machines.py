@@ -139,3 +139,30 @@ async def test_an_older_version_gives_and_sees_what_only_it_has(caller: Caller) 
     assert disk == kept | {"managedDisk": {"storageAccountType": "premium_lrs"}}
     assert "resourceTags" not in shown
     assert "targetNodeCommunicationMode" not in shown
+
+
+async def test_what_a_pool_leaves_out_of_disks_and_ports_is_filled_in(caller: Caller) -> None:
+    nat_pool = {
+        "name": "ours",
+        "protocol": "udp",
+        "backendPort": 64444,
+        "frontendPortRangeStart": 60000,
+        "frontendPortRangeEnd": 61000,
+    }
+    rules = [
+        {"priority": 150, "access": "allow", "sourceAddressPrefix": "*"},
+        {"priority": 151, "access": "deny", "sourceAddressPrefix": "*", "sourcePortRanges": ["1"]},
+    ]
+    endpoints = {"inboundNATPools": [nat_pool | {"networkSecurityGroupRules": rules}]}
+    body = pool_body(
+        virtualMachineConfiguration=MACHINE | {"dataDisks": [{"lun": 1, "diskSizeGB": 50}]},
+        networkConfiguration={"endpointConfiguration": endpoints},
+    )
+    await caller.make("/pools", body)
+    shown = (await caller.get("/pools/p1")).json
+    (disk,) = shown["virtualMachineConfiguration"]["dataDisks"]
+    kept = {"lun": 1, "caching": "none", "diskSizeGB": 50}
+    assert disk == kept | {"managedDisk": {"storageAccountType": "standard_lrs"}}
+    (told,) = shown["networkConfiguration"]["endpointConfiguration"]["inboundNATPools"]
+    ports = [rule["sourcePortRanges"] for rule in told["networkSecurityGroupRules"]]
+    assert ports == [["*"], ["1"]]

@@ -281,6 +281,10 @@ async def test_a_pool_is_resized_stopped_and_deleted(house: House, caller: Calle
     stopped = await caller.post("/pools/p1/stopresize")
     assert (stopped.status, stopped.headers["ETag"]) == (202, resized.headers["ETag"])
     assert (await caller.get("/pools/p1")).json["allocationState"] == "stopping"
+    await with_node(house)
+    (error,) = (await caller.get("/pools/p1")).json["resizeErrors"]
+    assert error.keys() == {"code", "message"}  # there are no values to tell, as recorded
+    assert error["code"] == "ResizeStopped"
     deleted = await caller.send("DELETE", "/pools/p1")
     assert (deleted.status, "ETag" in deleted.headers) == (202, False)
     assert (await caller.get("/pools/p1")).json["state"] == "deleting"

@@ -50,6 +50,7 @@ from shoal_controller.core.pool import (
     JobDefaultOrder,
     NodeFillType,
     PoolDefinition,
+    ResizeError,
 )
 from shoal_controller.operations.pools import PoolView
 from shoal_controller.operations.statistics import NodeStatistics
@@ -101,6 +102,7 @@ def _read_machine(value: Any, name: str) -> Document:
     luns = [disk["lun"] for disk in machine.get("dataDisks", ())]
     for disk in machine.get("dataDisks", ()):
         disk.setdefault("caching", "none")
+        disk.setdefault("managedDisk", {}).setdefault("storageAccountType", "standard_lrs")
         if not 0 <= disk["lun"] <= 63 or luns.count(disk["lun"]) > 1:
             raise invalid_property(
                 "lun", disk["lun"], "It must be in the range 0 to 63, different for each disk."
@@ -131,6 +133,8 @@ def _read_network(value: Any, name: str) -> Document:
             )
         if first <= 55_000 and last >= 50_000:
             raise invalid_property("frontendPortRangeStart", first, "50000 to 55000 are reserved.")
+        for rule in pool.get("networkSecurityGroupRules", ()):
+            rule.setdefault("sourcePortRanges", ["*"])
     return network
 
 
@@ -326,10 +330,7 @@ def write_pool(view: PoolView, base: str, stats: NodeStatistics | None = None) -
         "resizeTimeout": timespan(pool.resize_timeout),
     }
     if pool.resize_errors and pool.allocation_state == AllocationState.STEADY:
-        document["resizeErrors"] = [
-            {"code": error.code, "message": error.message, "values": written_pairs(error.values)}
-            for error in pool.resize_errors
-        ]
+        document["resizeErrors"] = [_write_resize_error(error) for error in pool.resize_errors]
     document |= {
         "currentDedicatedNodes": view.current_dedicated,
         "targetDedicatedNodes": pool.target_dedicated,
@@ -361,3 +362,8 @@ def _write_scheduling(definition: PoolDefinition) -> Document:
     if definition.job_order != JobDefaultOrder.NONE:
         policy["jobDefaultOrder"] = definition.job_order
     return policy
+
+
+def _write_resize_error(error: ResizeError) -> Document:
+    document: Document = {"code": error.code, "message": error.message}
+    return document | {"values": written_pairs(error.values)} if error.values else document
