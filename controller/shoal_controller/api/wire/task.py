@@ -239,12 +239,16 @@ def write_node_info(task: Task, job_url: str, base: str) -> Document | None:
     if task.node_id is None or (task.started_at is None and task.state == TaskState.ACTIVE):
         return {} if task.state == TaskState.COMPLETED else None
     node_url = f"{base}/pools/{task.pool_id}/nodes/{task.node_id}"
-    directory = f"{job_directory(job_url.rpartition('/')[2])}/{task.id}"
-    return {
+    document: Document = {
         "affinityId": f"TVM:{task.node_id}",
         "nodeUrl": node_url,
         "poolId": task.pool_id,
         "nodeId": task.node_id,
+    }
+    if task.state == TaskState.PREPARING:
+        return document  # its directory is not made yet
+    directory = f"{job_directory(job_url.rpartition('/')[2])}/{task.id}"
+    return document | {
         "taskRootDirectory": directory,
         "taskRootDirectoryUrl": f"{node_url}/files/{directory}",
     }
