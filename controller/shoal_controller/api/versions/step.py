@@ -118,11 +118,11 @@ def reserved(name: str, *values: int) -> Reshape:
     return Reshape(up)
 
 
-def untold_if_empty(name: str) -> Reshape:
-    """Return that an empty list was left out of answers here."""
+def untold_if(name: str, value: Any) -> Reshape:
+    """Return that a property was left out of answers here while it had that value."""
 
     def down(document: Document) -> Document:
-        return without(document, name) if document.get(name) == [] else document
+        return without(document, name) if document.get(name) == value else document
 
     return Reshape(down=down)
 

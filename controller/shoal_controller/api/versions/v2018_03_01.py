@@ -8,7 +8,7 @@ _RESULT = (spelled("result", {"success": "Success", "failure": "Failure"}),)
 
 
 def _validated(document: Document) -> Document:
-    return document | {"validationStatus": "validated"}
+    return document | {"validationStatus": "Validated"}
 
 
 STEP = Step(

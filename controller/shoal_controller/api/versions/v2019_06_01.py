@@ -1,6 +1,6 @@
 """2019-06-01.9.0, beside 2019-08-01.10.0: what start tasks and users were when left out.
 
-Nodes without certificates did not tell so, as recorded.
+Nodes without certificates did not tell so, nor networks whose scope was the usual one, as recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from shoal_controller.api.versions.step import (
     Reshape,
     Step,
     meant,
-    untold_if_empty,
+    untold_if,
 )
 
 _LEFT_OUT: Final = {"scope": "pool", "elevationLevel": "nonadmin"}
@@ -28,6 +28,7 @@ STEP = Step(
     {
         "BatchStartTask": (meant(waitForSuccess=False),),
         "AutoUserSpecification": (meant(scope="task"), Reshape(down=_user_down)),
-        "BatchNode": (untold_if_empty("certificateReferences"),),
+        "NetworkConfiguration": (untold_if("dynamicVNetAssignmentScope", "none"),),
+        "BatchNode": (untold_if("certificateReferences", []),),
     },
 )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shoal_controller.api.versions.step import Step, untold_if_empty
+from shoal_controller.api.versions.step import Step, untold_if
 
-STEP = Step("2022-01-01.15.0", {"BatchPool": (untold_if_empty("certificateReferences"),)})
+STEP = Step("2022-01-01.15.0", {"BatchPool": (untold_if("certificateReferences", []),)})

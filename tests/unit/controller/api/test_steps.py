@@ -276,6 +276,8 @@ def test_a_disk_that_is_no_image_is_refused(osDisk: Any, more: dict[str, Any]) -
 
 FAILURE = {"category": "UserError", "code": "CommandProgramNotFound", "message": "m", "details": []}
 POOL_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
+SCOPED = {"networkConfiguration": {"dynamicVNetAssignmentScope": "none"}}
+RAN = {"totalTasksRun": 0, "totalTasksSucceeded": 0, "runningTasksCount": 0}
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ POOL_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
             "2017-06-01.5.1",
             "task_counts",
             {"taskCounts": {"active": 1}, "taskSlotCounts": {"active": 2}},
-            {"active": 1, "validationStatus": "validated"},
+            {"active": 1, "validationStatus": "Validated"},
         ),
         ("2020-03-01.11.0", "pool", {"taskSlotsPerNode": 4}, {"maxTasksPerNode": 4}),
         ("2020-03-01.11.0", "task", {"requiredSlots": 1, "id": "t"}, {"id": "t"}),
@@ -386,6 +388,17 @@ POOL_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
         ("2022-10-01.16.0", "pool", {"certificateReferences": []}, {"certificateReferences": []}),
         ("2022-01-01.15.0", "pool", {"id": "p", "certificateReferences": []}, {"id": "p"}),
         ("2019-06-01.9.0", "node", {"id": "n", "certificateReferences": []}, {"id": "n"}),
+        ("2019-08-01.10.0", "pool", SCOPED, SCOPED),
+        ("2019-06-01.9.0", "pool", SCOPED, {"networkConfiguration": {}}),
+        ("2018-12-01.8.0", "node", RAN, RAN),
+        ("2018-08-01.7.0", "node", RAN, {"totalTasksRun": 0}),
+        ("2018-08-01.7.0", "node", {"lastBootTime": "t", **RAN}, {"lastBootTime": "t", **RAN}),
+        (
+            "2018-08-01.7.0",
+            "pool",
+            machine(osDisk={"caching": "readwrite"}, dataDisks=[{"caching": "none"}]),
+            machine(osDisk={"caching": "ReadWrite"}, dataDisks=[{"caching": "none"}]),
+        ),
     ],
 )
 def test_an_answer_climbs_down(
