@@ -152,6 +152,7 @@ async def test_an_account_that_did_nothing_has_used_nothing(old: Caller) -> None
     assert shown == NONE | {"url": f"{old.base}/lifetimejobstats"}
     shown = (await old.get("/lifetimepoolstats")).json
     assert shown["odata.metadata"] == f"{old.base}/$metadata#poolstats/@Element"
+    assert shown.keys() == {"odata.metadata", "url", "usageStats", "resourceStats"}  # as recorded
     assert shown["usageStats"]["dedicatedCoreTime"] == "PT0S"
     assert shown["resourceStats"]["diskReadIOps"] == "0"
     assert shown["resourceStats"]["avgCPUPercentage"] == 0.0

@@ -64,7 +64,6 @@ def write_pool_totals(stats: NodeStatistics, url: str) -> Document:
     times = {"startTime": timestamp(stats.since), "lastUpdateTime": timestamp(stats.now)}
     return {
         "url": url,
-        **times,
         "usageStats": _write_usage_stats(stats),
         "resourceStats": times | _NO_RESOURCES,
     }

@@ -95,6 +95,12 @@ def test_a_time_is_written_without_zeros_at_its_end(at: datetime, expected: str)
     assert timestamp(at) == expected
 
 
+def test_digits_behind_the_microsecond_are_dropped_however_many() -> None:
+    # As recorded: some clients write times of floating point, digit by digit.
+    expected = datetime(2018, 3, 13, 19, 52, 40, 29228, tzinfo=UTC)
+    assert parse_datetime("2018-03-13T19:52:40.029228999999999998Z") == expected
+
+
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_time_comes_back_as_it_went(at: datetime) -> None:
     assert parse_datetime(timestamp(at)) == at
