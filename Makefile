@@ -8,7 +8,8 @@ LIVE ?= 15.1.0 14.2.0
 BIN := .venv/bin
 PIP_FLAGS := -q --disable-pip-version-check
 
-.PHONY: demo check test fuzz e2e e2e-az live-suite clients sim bench run docs clean constraints
+.PHONY: demo check test fuzz e2e e2e-az live-suite clients replay sim bench run docs clean \
+  constraints
 .DELETE_ON_ERROR:
 
 demo: .venv/.examples  ## the tutorial and the picture, on a service started for them
@@ -23,7 +24,7 @@ check: .venv/.dev  ## format, lint, types, drawings, unit tests: under a minute
 	$(BIN)/pytest -q tests/unit
 
 test: check  ## all but the end-to-end tests
-	$(BIN)/pytest -q tests/contracts tests/conformance tests/fuzz
+	$(BIN)/pytest -q tests/contracts tests/conformance tests/fuzz tests/replay
 	$(BIN)/python -m tests.simulation --seeds 20
 
 fuzz: .venv/.dev  ## hostile requests, others each time: SECONDS=600 of them, or one SEED=7 again
@@ -38,6 +39,9 @@ e2e-az: .venv/.dev .venv-az/.done  ## the Azure CLI, which is some 400 MB
 
 live-suite: .venv/.dev $(LIVE:%=.venv-live-%/.done)  ## azure-batch's own live tests; ARGS go to pytest
 	$(BIN)/python -m tests.e2e.livesuite $(LIVE) -- $(ARGS)
+
+replay: .venv/.dev  ## what was recorded of the public service, against this one; SHOAL_RECORDINGS=file
+	$(BIN)/python -m tests.replay $(if $(ONLY),--only $(ONLY))
 
 sim: .venv/.dev  ## SEED=7: one seed, step by step; SEEDS=500: that many, quietly
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--seeds $(SEEDS))
