@@ -86,6 +86,8 @@ def hint(
         way = "ahead of" if skew > timedelta() else "behind"
         minutes = abs(skew) // timedelta(minutes=1)
         return f"set this machine's clock: it is {minutes} minutes {way} the service's"
+    if code in ("AuthenticationFailed", "InvalidAuthenticationInfo") and "token" in sources:
+        return f"the token from {sources['token']} is not good here, or no more: get a new one"
     template = _HINTS.get(code)
     if template is None:
         return None

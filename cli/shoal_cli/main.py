@@ -20,6 +20,10 @@ COMMANDS: Final = {
     "pool": ("shoal_cli.commands.pool:pool", "Pools: groups of nodes."),
     "node": ("shoal_cli.commands.node:node", "Nodes: where tasks run."),
     "job": ("shoal_cli.commands.job:job", "Jobs: groups of tasks."),
+    "schedule": (
+        "shoal_cli.commands.schedule:schedule",
+        "Job schedules: jobs that are made when they are due.",
+    ),
     "task": ("shoal_cli.commands.task:task", "Tasks: commands that run on nodes."),
     "app": ("shoal_cli.commands.app:app", "Applications: programs for nodes."),
     "file": ("shoal_cli.commands.file:file", "Files of tasks and nodes."),

@@ -82,6 +82,11 @@ def load(options: Options, environ: Mapping[str, str], folder: Path) -> Settings
     if missing:
         raise _missing(missing)
     endpoint = _endpoint(values["endpoint"], sources["endpoint"])
+    if "token" in values and sources.get("account") == "the command line":
+        raise UsageFault(
+            f"--account does not go with a token (from {sources['token']}), which is of an account",
+            mend="leave --account out, or give --key-file the account's key",
+        )
     if "token" in values and not _is_private(endpoint):
         raise UsageFault(
             f"the token (from {sources['token']}) would travel to {endpoint} for all to read",

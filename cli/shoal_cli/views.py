@@ -175,6 +175,21 @@ JOB: Final[Sequence[Column]] = (
     Column("name", at("displayName"), wide=True),
     Column("error", _failure("executionInfo", "schedulingError"), wide=True),
 )
+JOB_SCHEDULE: Final[Sequence[Column]] = (
+    Column("id", at("id"), "id"),
+    Column("state", at("state"), "state"),
+    Column("pool", at("jobSpecification", "poolInfo", "poolId"), "id"),
+    Column("every", at("schedule", "recurrenceInterval"), "duration"),
+    Column("next", at("executionInfo", "nextRunTime"), "time"),
+    Column("latest job", at("executionInfo", "recentJob", "id"), "id"),
+    Column("created", at("creationTime"), "time"),
+    Column("ended", at("executionInfo", "endTime"), "time"),
+    Column("not before", at("schedule", "doNotRunUntil"), "time", wide=True),
+    Column("not after", at("schedule", "doNotRunAfter"), "time", wide=True),
+    Column("window", at("schedule", "startWindow"), "duration", wide=True),
+    Column("metadata", _pairs("metadata"), wide=True),
+    Column("name", at("displayName"), wide=True),
+)
 TASK: Final[Sequence[Column]] = (
     Column("id", at("id"), "id"),
     Column("state", at("state"), "state"),

@@ -35,7 +35,8 @@ def write_folder(folder: Path, hosts: Sequence[str], now: datetime) -> list[Path
             return [path]
         privateca.make_authority(authority, now)
     except FileExistsError as err:
-        raise BadConfig(f"{path} is there already") from err
+        there = path if folder.is_dir() else folder
+        raise BadConfig(f"{there} is there already") from err
     except OSError as err:
         raise BadConfig(f"{path} cannot be written: {err.strerror}") from err
     return [path, authority / "ca.pem"]

@@ -146,6 +146,10 @@ def _url_of_agents(config: Config, listening: socket.socket) -> str:
 
 
 def _issuers(config: Config) -> list[Issuer]:
+    for settings in config.issuers:
+        # Found out with the first token, it would look like a fault of whoever sent that.
+        if settings.keys_file is not None and not settings.keys_file.is_file():
+            raise BadConfig(f"issuers: keys_file: there is no file {settings.keys_file}")
     return [
         Issuer(
             settings.issuer,

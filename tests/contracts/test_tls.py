@@ -123,6 +123,15 @@ async def test_a_certificate_that_cannot_be_shown_stops_the_start(
             pass
 
 
+async def test_keys_of_an_issuer_that_are_not_there_stop_the_start(data: Path) -> None:
+    rule = RuleSettings(claim="groups", value="g", role=Role.READER, account="lab1")
+    missing = data.parent / "jwks.json"
+    issuer = IssuerSettings(issuer="i", audience="a", keys_file=missing, rules=[rule])
+    with pytest.raises(BadConfig, match=r"keys_file: there is no file .*jwks\.json"):
+        async with started(data, "lab1", issuers=[issuer]):
+            pass
+
+
 # --- certificates that change ---------------------------------------------------------------------
 
 

@@ -71,7 +71,7 @@ async def show(session: Session, name: str | None) -> None:
     """Show an account and its quotas."""
     from shoal_cli.views import ACCOUNT
 
-    session.out.show(await session.client.get(_path(session, name)), ACCOUNT)
+    session.out.show(await session.client.get(await _path(session, name)), ACCOUNT)
 
 
 @api_command(account, "keys", doing="show the keys of account '{name}'", is_admin=True)
@@ -80,7 +80,7 @@ async def keys(session: Session, name: str | None) -> None:
     """Show an account's keys; with --quiet the primary one alone."""
     from shoal_cli.views import KEYS
 
-    session.out.show(await session.client.post(_path(session, name) + "/listkeys"), KEYS)
+    session.out.show(await session.client.post(await _path(session, name) + "/listkeys"), KEYS)
 
 
 @api_command(account, "rotate", doing="make a new {key} key of account '{name}'", is_admin=True)
@@ -90,11 +90,12 @@ async def keys(session: Session, name: str | None) -> None:
 @yes_option
 async def rotate(session: Session, key: str, name: str | None, storage: bool) -> None:
     """Make a new key: who uses the old one is refused from now on, the other key stays good."""
-    path = _path(session, name)
+    path = await _path(session, name)
+    whose = name or session.client.settings.account or (await session.client.get(path))["name"]
     service = "storage" if storage else "batch"
-    session.confirm(f"Make a new {key} key? What uses the old one is refused at once.")
+    session.confirm(f"Make a new {key} key of account {whose}? What uses the old one is refused.")
     await session.client.post(path + "/regeneratekey", {"keyName": key, "service": service})
-    session.out.done(f"there is a new {key} key of {service}; the other one is as it was")
+    session.out.done(f"account '{whose}' has a new {key} key of {service}; the other one stays")
 
 
 @api_command(account, "quota", doing="change the quotas of account '{name}'", is_admin=True)
@@ -108,7 +109,7 @@ async def quota(session: Session, name: str, **quotas: int | None) -> None:
             "no quota is given", mend="give --cores, --low-priority-cores, --pools or --jobs"
         )
     _need_socket(session)
-    await session.client.patch(_path(session, name), body)
+    await session.client.patch(await _path(session, name), body)
     session.out.done(f"account '{name}' has its new quotas")
 
 
@@ -119,7 +120,7 @@ async def delete(session: Session, name: str) -> None:
     """Delete an account with its nodes, its jobs, its files and its storage."""
     _need_socket(session)
     session.confirm(f"Delete account {name} with all that is in it?")
-    await session.client.delete(_path(session, name))
+    await session.client.delete(await _path(session, name))
     session.out.done(f"account '{name}' is gone")
 
 
@@ -135,7 +136,7 @@ def _quota_body(
     )
 
 
-def _path(session: Session, name: str | None) -> str:
+async def _path(session: Session, name: str | None) -> str:
     """Return where an account is looked after: by its name at the socket, the own one elsewhere."""
     from shoal_cli.client import path_of
 
@@ -145,9 +146,14 @@ def _path(session: Session, name: str | None) -> str:
         if not name:
             raise UsageFault("which account?", mend="give its name; `shoal account list` shows all")
         return path_of(*_ROOT, "accounts", name)
-    if name is not None and settings.account and name != settings.account:
+    path = path_of(*_ROOT, "account")
+    if name is not None and settings.token:  # it says whose it is to the service alone
+        own = (await session.client.get(path))["name"]
+    else:
+        own = settings.account
+    if name is not None and name != own:
         _need_socket(session)
-    return path_of(*_ROOT, "account")
+    return path
 
 
 def _need_socket(session: Session) -> None:

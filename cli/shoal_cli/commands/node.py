@@ -1,4 +1,4 @@
-"""shoal node: list, show, reboot, disable, enable, remove."""
+"""shoal node: list, show, reboot, reimage, deallocate, start, disable, enable, remove."""
 
 from __future__ import annotations
 
@@ -80,14 +80,17 @@ async def show(session: Session, pool_id: str, node_id: str) -> None:
     session.out.show(await session.client.get(path_of("pools", pool_id, "nodes", node_id)), NODE)
 
 
+_running = click.option(
+    "--running",
+    type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),
+    help="What becomes of their running tasks. [requeue]",
+)
+
+
 @api_command(node, "reboot", doing="reboot node '{node_ids}' of pool '{pool_id}'")
 @_pool
 @_nodes
-@click.option(
-    "--running",
-    type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),
-    help="What becomes of its running tasks. [requeue]",
-)
+@_running
 @yes_option
 async def reboot(
     session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
@@ -97,6 +100,45 @@ async def reboot(
     body = put({}, nodeRebootOption=running)
     async for node_id in _each(session, pool_id, node_ids, "reboot", body):
         session.out.done(f"node '{node_id}' is rebooting")
+
+
+@api_command(node, "reimage", doing="reimage node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+@_running
+@yes_option
+async def reimage(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
+) -> None:
+    """Begin nodes anew: their files are gone, their start task runs again."""
+    session.confirm(f"Delete all files of node {', '.join(node_ids)}?")
+    body = put({}, nodeReimageOption=running)
+    async for node_id in _each(session, pool_id, node_ids, "reimage", body):
+        session.out.done(f"node '{node_id}' is reimaged")
+
+
+@api_command(node, "deallocate", doing="deallocate node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+@_running
+@yes_option
+async def deallocate(
+    session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None
+) -> None:
+    """Stop nodes until they are started again; they keep their files and their place."""
+    session.confirm(f"Stop node {', '.join(node_ids)}?")
+    body = put({}, nodeDeallocateOption=running)
+    async for node_id in _each(session, pool_id, node_ids, "deallocate", body):
+        session.out.done(f"node '{node_id}' is deallocating")
+
+
+@api_command(node, "start", doing="start node '{node_ids}' of pool '{pool_id}'")
+@_pool
+@_nodes
+async def start(session: Session, pool_id: str, node_ids: tuple[str, ...]) -> None:
+    """Start nodes that were deallocated."""
+    async for node_id in _each(session, pool_id, node_ids, "start", {}):
+        session.out.done(f"node '{node_id}' is starting")
 
 
 @api_command(node, "disable", doing="disable scheduling on node '{node_ids}' of pool '{pool_id}'")
@@ -128,11 +170,7 @@ async def enable(session: Session, pool_id: str, node_ids: tuple[str, ...]) -> N
 @api_command(node, "remove", doing="remove node '{node_ids}' from pool '{pool_id}'")
 @_pool
 @_nodes
-@click.option(
-    "--running",
-    type=click.Choice(["requeue", "terminate", "taskcompletion", "retaineddata"]),
-    help="What becomes of their running tasks. [requeue]",
-)
+@_running
 @yes_option
 async def remove(
     session: Session, pool_id: str, node_ids: tuple[str, ...], running: str | None

@@ -54,6 +54,7 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "get_pool_lifetime_statistics": Offer(
         Kind.DONE, "CPU, memory, disk and network of nodes are not measured: they are 0."
     ),
+    "list_pool_usage_metrics": Offer(Kind.DONE, "In half hours that are over."),
     "get_job_lifetime_statistics": Offer(Kind.DONE, "Input and output are not measured: 0."),
     "upgrade_pool_os": _refused(
         "400 `PoolNotEligibleForOSVersionUpgrade`: there are no cloud service pools."

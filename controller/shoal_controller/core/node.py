@@ -155,8 +155,16 @@ def restart(node: Node, action: NodeAction, option: DeallocationOption, now: dat
 
     option   what becomes of its tasks
     raises   Refused in a state that does not allow it
-    A reboot that still waits for its tasks may be asked for again, or a reimage instead.
+    A reboot that still waits for its tasks may be asked for again, or a reimage instead; a reimage
+    that waits stays one.
     """
+    if node.pending is not None and node.action == NodeAction.REIMAGE:
+        if action == NodeAction.DEALLOCATE:
+            raise Refused(
+                "OperationNotValidOnNode",
+                Reason=f"Node '{node.id}' waits for its tasks to be reimaged: let that end first.",
+            )
+        action = NodeAction.REIMAGE
     states = _FROM.get(action, REBOOTABLE)
     if node.state not in states:
         if node.state in _BEING:

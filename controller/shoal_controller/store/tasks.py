@@ -91,6 +91,7 @@ JOB_OF_RUN: Final = (
     " AND tasks.attempt = ? AND tasks.is_placed = 1 AND jobs.state NOT IN ('completed', 'deleting')"
 )
 
+_STATES: Final = {str(state): state for state in TaskState}
 decode_definition = decoder(TaskDefinition)
 _failure = decoder(FailureInfo)
 
@@ -105,9 +106,9 @@ def task(row: Row) -> Task:
         definition=decode_definition(row["definition"]),
         created_at=time(row["created_at"]),
         modified_at=time(row["modified_at"]),
-        state=TaskState(row["state"]),
+        state=_STATES[row["state"]],
         state_at=time(row["state_at"]),
-        previous_state=None if previous is None else TaskState(previous),
+        previous_state=None if previous is None else _STATES[previous],
         previous_state_at=time_or_none(row["previous_state_at"]),
         attempt=row["attempt"],
         is_placed=bool(row["is_placed"]),

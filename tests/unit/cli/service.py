@@ -42,11 +42,15 @@ Answer = tuple[int, Any] | Callable[[Request], web.StreamResponse]
 
 @dataclass
 class Service:
-    """Answers by method and path, in order; the last one given is repeated for ever."""
+    """Answers by method and path, in order; the last one given is repeated for ever.
+
+    token   good in place of a signature; empty: none is
+    """
 
     answers: dict[tuple[str, str], list[Answer]] = field(default_factory=lambda: defaultdict(list))
     requests: list[Request] = field(default_factory=list)
     url: str = ""
+    token: str = ""
 
     def on(self, method: str, path: str, *answers: Answer) -> Service:
         """Script the answers of one route; `path` is percent-encoded, as sent."""
@@ -80,7 +84,8 @@ class Service:
         scheme, _, rest = headers.get("authorization", "").partition(" ")
         account, _, signature = rest.partition(":")
         parts = SignedParts(raw.method, path, query, headers)
-        if scheme != "SharedKey" or not verify([KEY], account, parts, signature):
+        is_signed = scheme == "SharedKey" and verify([KEY], account, parts, signature)
+        if not is_signed and not (scheme == "Bearer" and rest == self.token):
             return refusal(403, "AuthenticationFailed", "Server failed to authenticate.")
         if request.query.get("api-version") != "2025-06-01":
             return refusal(400, "MissingRequiredQueryParameter", "api-version")

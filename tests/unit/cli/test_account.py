@@ -129,9 +129,32 @@ async def test_an_owner_looks_after_the_own_account_by_the_api(
     assert await shoal("account", "show", "-q") == 0
     assert await shoal("account", "keys", "unit", "-q") == 0
     assert await shoal("account", "rotate", "secondary", "-y") == 0
-    assert capsys.readouterr().out.startswith("lab\ncDE=\nthere is a new secondary key")
+    shown = capsys.readouterr().out
+    assert shown.startswith("lab\ncDE=\naccount 'unit' has a new secondary key of batch")
     (sent,) = service.seen("POST", f"{own}/regeneratekey")
     assert sent.body == {"keyName": "secondary", "service": "batch"}
+
+
+@pytest.mark.parametrize(
+    "words", [["show", "other"], ["keys", "other"], ["rotate", "primary", "other", "-y"]]
+)
+async def test_a_token_of_one_account_does_nothing_to_another(
+    service: Service,
+    shoal: Shoal,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+    words: list[str],
+) -> None:
+    service.token = "t.o.k"
+    monkeypatch.setenv("SHOAL_TOKEN", service.token)
+    monkeypatch.delenv("AZURE_BATCH_ACCOUNT")
+    service.on("GET", "/shoal/v1/account", (200, LAB))
+    service.on("POST", "/shoal/v1/account/regeneratekey", (200, KEYS))
+    assert await shoal("account", *words) == 2
+    assert "--socket" in capsys.readouterr().err
+    assert [seen.method for seen in service.requests] == ["GET"]
+    assert await shoal("account", "rotate", "primary", "-y") == 0
+    assert "account 'lab' has a new primary key" in capsys.readouterr().out
 
 
 async def test_a_role_that_is_too_low_is_told_what_to_do(

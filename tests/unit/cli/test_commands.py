@@ -242,6 +242,69 @@ async def test_a_node_is_named_by_the_beginning_of_its_id_as_tables_show_it(
     assert "the beginning of 2 nodes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "action", "body"),
+    [
+        (["reimage", "-y"], "reimage", None),
+        (["reimage", "--running", "terminate"], "reimage", {"nodeReimageOption": "terminate"}),
+        (["deallocate", "--running", "requeue"], "deallocate", {"nodeDeallocateOption": "requeue"}),
+        (["start"], "start", None),
+    ],
+)
+async def test_nodes_are_begun_anew_stopped_and_started(
+    service: Service, shoal: Shoal, words: list[str], action: str, body: object
+) -> None:
+    service.on("GET", "/pools/p/nodes", (200, {"value": [{"id": "tvmps_a_d"}]}))
+    service.on("POST", f"/pools/p/nodes/tvmps_a_d/{action}", (202, None))
+    assert await shoal("node", words[0], "p", "tvmps_a", *words[1:]) == 0
+    (sent,) = service.seen("POST", f"/pools/p/nodes/tvmps_a_d/{action}")
+    assert (sent.body or None) == body
+
+
+async def test_a_schedule_is_made_from_options_and_a_body(
+    service: Service, shoal: Shoal, tmp_path: Path, capsys: Captured
+) -> None:
+    service.on("POST", "/jobschedules", (201, None))
+    assert await shoal("schedule", "create", "s") == 2
+    assert "--pool" in capsys.readouterr().err
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"jobSpecification": {"priority": 3}}))
+    words = ["--pool", "p", "--every", "10m", "--body", str(body)]
+    assert await shoal("schedule", "create", "s", *words) == 0
+    (sent,) = service.seen("POST", "/jobschedules")
+    assert sent.body == {
+        "id": "s",
+        "jobSpecification": {"priority": 3, "poolInfo": {"poolId": "p"}},
+        "schedule": {"recurrenceInterval": "PT600S"},
+    }
+
+
+async def test_schedules_are_moved_and_looked_at(
+    service: Service, shoal: Shoal, capsys: Captured
+) -> None:
+    shown = {
+        "id": "s",
+        "state": "active",
+        "schedule": {"recurrenceInterval": "PT10M"},
+        "executionInfo": {"recentJob": {"id": "s:job-1"}},
+        "jobSpecification": {"poolInfo": {"poolId": "p"}},
+    }
+    service.on("GET", "/jobschedules", (200, {"value": [shown]}))
+    service.on("GET", "/jobschedules/s/jobs", (200, {"value": [{"id": "s:job-1"}]}))
+    service.on("DELETE", "/jobschedules/s", (202, None))
+    for action in ("disable", "enable", "terminate"):
+        service.on("POST", f"/jobschedules/s/{action}", (204, None))
+        assert await shoal("schedule", action, "s") == 0
+        assert service.seen("POST", f"/jobschedules/s/{action}")
+    assert await shoal("schedule", "delete", "s", "-y") == 0
+    assert service.seen("DELETE", "/jobschedules/s")
+    capsys.readouterr()
+    assert await shoal("schedule", "list", "-o", "tsv") == 0
+    assert capsys.readouterr().out.split("\t")[:3] == ["s", "active", "p"]
+    assert await shoal("schedule", "jobs", "s", "-q") == 0
+    assert capsys.readouterr().out == "s:job-1\n"
+
+
 async def test_waiting_for_a_deletion_ends_when_it_is_gone(
     service: Service, shoal: Shoal, capsys: Captured
 ) -> None:

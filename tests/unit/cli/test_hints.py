@@ -54,6 +54,13 @@ def test_a_clock_that_is_off_is_blamed_instead_of_the_key() -> None:
     assert text == "set this machine's clock: it is 42 minutes behind the service's"
 
 
+def test_a_token_that_is_refused_is_what_to_look_at() -> None:
+    for code in ("AuthenticationFailed", "InvalidAuthenticationInfo"):
+        told = hint(code, segments={}, sources={"token": "the environment"})
+        assert told is not None
+        assert "the token from the environment" in told
+
+
 def test_an_unknown_code_has_no_hint() -> None:
     assert hint("Whatever", segments={}, sources={}) is None
 

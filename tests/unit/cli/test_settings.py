@@ -171,6 +171,12 @@ def test_a_task_needs_no_settings_to_speak_to_its_service(tmp_path: Path) -> Non
         load(Options(), environ, tmp_path)
 
 
+def test_an_account_that_is_named_does_not_go_with_a_token(tmp_path: Path) -> None:
+    environ = {"AZURE_BATCH_ENDPOINT": "https://host", "SHOAL_TOKEN": "t.o.k"}
+    with pytest.raises(UsageFault, match="--account does not go with a token"):
+        load(Options(account="other"), environ, tmp_path)
+
+
 def test_a_token_is_not_sent_for_all_to_read(tmp_path: Path) -> None:
     for endpoint, is_sent in (
         ("http://batch.example.org", False),

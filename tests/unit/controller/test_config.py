@@ -64,6 +64,11 @@ def test_init_leaves_alone_what_is_there(tmp_path: Path):
     with pytest.raises(BadConfig, match="neither a name nor an address"):
         write_folder(tmp_path / "other", ['a"b'], NOON)
     assert not (tmp_path / "other").exists()
+    with pytest.raises(BadConfig, match=r"controller\.toml is there already"):
+        write_folder(tmp_path, [], NOON)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadConfig, match="file is there already"):
+        write_folder(tmp_path / "file", [], NOON)
 
 
 def test_only_the_quotas_that_are_set_are_fixed(tmp_path: Path):

@@ -115,6 +115,19 @@ async def test_a_reimage_takes_the_place_of_a_reboot_that_waits(
     assert stored(house).state == NodeState.REIMAGING
 
 
+async def test_a_reimage_that_waits_is_not_forgotten_for_another_action(
+    house: House, node: Node, fleet: Fleet
+) -> None:
+    await ask(house, NodeAction.REIMAGE, COMPLETION)
+    with pytest.raises(Refused, match="OperationNotValidOnNode"):
+        await ask(house, NodeAction.DEALLOCATE, DeallocationOption.REQUEUE)
+    await ask(house, NodeAction.REBOOT, DeallocationOption.REQUEUE)
+    await house.report(node, RunGone(run(1, 1)))
+    await reconcile_pools(house.ctx, fleet)
+    assert stored(house).state == NodeState.REIMAGING
+    assert RebootNode("boot", wipes=True) in house.told.take()
+
+
 async def test_a_node_is_stopped_when_its_tasks_have_ended_and_not_before(
     house: House, node: Node, fleet: Fleet
 ) -> None:
