@@ -44,6 +44,12 @@ def time_or_none(value: int | None) -> datetime | None:
     return None if value is None else time(value)
 
 
+@lru_cache(maxsize=1024)
+def duration(value: int) -> timedelta:
+    """Return the duration of so many microseconds."""
+    return timedelta(0, 0, value)
+
+
 def span(value: timedelta) -> int:
     """Return a duration in microseconds."""
     return value // _MICROSECOND

@@ -8,7 +8,7 @@ from typing import Final
 
 from shoal_controller.core.node import Node
 from shoal_controller.core.statistics import NodeLife, Usage
-from shoal_controller.store.columns import span, ticks, time, time_or_none
+from shoal_controller.store.columns import duration, span, ticks, time, time_or_none
 from shoal_controller.store.database import Database, Row, Tx
 
 _SUMS: Final = (
@@ -154,10 +154,10 @@ async def _by_serial(
 
 def _usage(row: Row) -> Usage:
     return Usage(
-        timedelta(microseconds=row["user_cpu"]),
-        timedelta(microseconds=row["system_cpu"]),
-        timedelta(microseconds=row["wall_clock"]),
-        timedelta(microseconds=row["wait"]),
+        duration(row["user_cpu"]),
+        duration(row["system_cpu"]),
+        duration(row["wall_clock"]),
+        duration(row["wait"]),
         row["retries"],
         row["succeeded"],
         row["failed"],
@@ -165,7 +165,7 @@ def _usage(row: Row) -> Usage:
 
 
 def _node_times(rows: Sequence[Row]) -> Mapping[str, timedelta]:
-    return {row["vm_size"]: timedelta(microseconds=row["time"]) for row in rows}
+    return {row["vm_size"]: duration(row["time"]) for row in rows}
 
 
 def _life(row: Row) -> NodeLife:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,6 +16,7 @@ from shoal_controller.store.columns import (
     time,
     time_or_none,
 )
+from shoal_controller.store.columns import duration as read_duration
 from shoal_controller.store.database import Row, Tx
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def moment_or_none(name: str) -> Column:
 
 def duration(name: str) -> Column:
     """A duration."""
-    return _column(name, span, lambda value: timedelta(microseconds=value))
+    return _column(name, span, read_duration)
 
 
 def choice(name: str, kind: Callable[[str], Any]) -> Column:

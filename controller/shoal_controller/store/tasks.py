@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Final
 
 from shoal_controller.core.changes import Ready, Standing
 from shoal_controller.core.task import Task, TaskDefinition, TaskResult, TaskState
 from shoal_controller.store.columns import (
     decoder,
+    duration,
     encode,
     span,
     ticks,
@@ -124,9 +124,9 @@ def task(row: Row) -> Task:
         requeue_count=row["requeue_count"],
         last_requeue_at=time_or_none(row["last_requeue_at"]),
         lost_count=row["lost_count"],
-        user_cpu=timedelta(microseconds=row["user_cpu"]),
-        system_cpu=timedelta(microseconds=row["system_cpu"]),
-        wall_clock=timedelta(microseconds=row["wall_clock"]),
+        user_cpu=duration(row["user_cpu"]),
+        system_cpu=duration(row["system_cpu"]),
+        wall_clock=duration(row["wall_clock"]),
     )
 
 
