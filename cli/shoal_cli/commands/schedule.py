@@ -53,8 +53,10 @@ async def create(
         ("schedule", put({}, recurrenceInterval=every)),
         ("jobSpecification", {"poolInfo": {"poolId": pool_id}} if pool_id else {}),
     ):
-        given = wanted.get(part)
-        wanted[part] = {**(given if isinstance(given, dict) else {}), **more}
+        given = wanted.get(part, {})
+        if not isinstance(given, dict):
+            raise UsageFault(f"'{part}' in --body of a job schedule must be a JSON object")
+        wanted[part] = {**given, **more}
     if "poolInfo" not in wanted["jobSpecification"]:
         raise UsageFault(
             "no pool is given", mend="--pool POOL; `shoal pool list` shows the pools there are"

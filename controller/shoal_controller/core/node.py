@@ -158,13 +158,6 @@ def restart(node: Node, action: NodeAction, option: DeallocationOption, now: dat
     A reboot that still waits for its tasks may be asked for again, or a reimage instead; a reimage
     that waits stays one.
     """
-    if node.pending is not None and node.action == NodeAction.REIMAGE:
-        if action == NodeAction.DEALLOCATE:
-            raise Refused(
-                "OperationNotValidOnNode",
-                Reason=f"Node '{node.id}' waits for its tasks to be reimaged: let that end first.",
-            )
-        action = NodeAction.REIMAGE
     states = _FROM.get(action, REBOOTABLE)
     if node.state not in states:
         if node.state in _BEING:
@@ -174,6 +167,13 @@ def restart(node: Node, action: NodeAction, option: DeallocationOption, now: dat
             "OperationNotValidOnNode",
             Reason=f"Node '{node.id}' is {node.state}: '{action}' needs one of {allowed}.",
         )
+    if node.pending is not None and node.action == NodeAction.REIMAGE:
+        if action == NodeAction.DEALLOCATE:
+            raise Refused(
+                "OperationNotValidOnNode",
+                Reason=f"Node '{node.id}' waits for its tasks to be reimaged: let that end first.",
+            )
+        action = NodeAction.REIMAGE
     target = _AT_ONCE.get(action, node.state)
     return replace(moved(node, target, now), pending=option, action=action)
 

@@ -279,6 +279,17 @@ async def test_a_schedule_is_made_from_options_and_a_body(
     }
 
 
+@pytest.mark.parametrize("part", ["schedule", "jobSpecification"])
+async def test_a_part_of_a_schedule_that_is_no_object_is_not_dropped(
+    service: Service, shoal: Shoal, tmp_path: Path, capsys: Captured, part: str
+) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({part: 3}))
+    assert await shoal("schedule", "create", "s", "--pool", "p", "--body", str(body)) == 2
+    assert f"'{part}'" in capsys.readouterr().err
+    assert service.requests == []
+
+
 async def test_schedules_are_moved_and_looked_at(
     service: Service, shoal: Shoal, capsys: Captured
 ) -> None:

@@ -128,6 +128,21 @@ async def test_a_reimage_that_waits_is_not_forgotten_for_another_action(
     assert RebootNode("boot", wipes=True) in house.told.take()
 
 
+async def test_a_node_that_leaves_is_not_taken_for_one_that_waits_for_its_reimage(
+    house: House, node: Node, fleet: Fleet
+) -> None:
+    await ask(house, NodeAction.REIMAGE, DeallocationOption.REQUEUE)
+    await house.report(node, RunGone(run(1, 1)))
+    await house.hello(node, boot_id="next")
+    await reconcile_pools(house.ctx, fleet)  # the pool is steady now
+    await pools.remove_nodes(
+        house.ctx, "p", ["n1"], timeout=timedelta(minutes=15), option=COMPLETION
+    )
+    with pytest.raises(Refused) as caught:
+        await ask(house, NodeAction.DEALLOCATE, COMPLETION)
+    assert "leavingpool" in caught.value.details["Reason"]
+
+
 async def test_a_node_is_stopped_when_its_tasks_have_ended_and_not_before(
     house: House, node: Node, fleet: Fleet
 ) -> None:
